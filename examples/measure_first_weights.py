@@ -1,0 +1,179 @@
+"""Measure a model on clean pictures that are damaged here, with fixed seeds.
+
+    python examples/measure_first_weights.py quality PICTURES
+    python examples/measure_first_weights.py opencv PICTURES
+    python examples/measure_first_weights.py tiles PICTURES
+    python examples/measure_first_weights.py precision PICTURES
+
+`quality` is PSNR at several strengths; `opencv` puts OpenCV's filters beside it at noise 25, each
+with the parameters that are best on the same files; `tiles` is quality and speed over tile and
+overlap; `precision` is bfloat16 against float32. PSNR is of RGB in 8 bit, averaged over pictures.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import cv2
+import numpy as np
+from damage import Pixels, add_noise, read_rgb, through_jpeg
+
+from moce_cli import Restorer
+
+EXTENSIONS = {".png", ".jpg", ".jpeg", ".webp"}
+Filter = Callable[[Pixels], Pixels]
+
+
+def psnr(a: Pixels, b: Pixels) -> float:
+    """Peak signal-to-noise ratio in dB; 60 stands for pictures that are equal."""
+    error = float(np.mean((a.astype(np.float64) - b.astype(np.float64)) ** 2))
+    return 60.0 if error == 0 else 10 * float(np.log10(255**2 / error))
+
+
+def load(folder: Path) -> list[Pixels]:
+    """Every picture below a folder, in sorted order."""
+    return [read_rgb(p) for p in sorted(folder.rglob("*")) if p.suffix.lower() in EXTENSIONS]
+
+
+def centre(picture: Pixels, side: int = 256) -> Pixels:
+    """The middle of a picture."""
+    top, left = ((length - side) // 2 for length in picture.shape[:2])
+    return np.ascontiguousarray(picture[top : top + side, left : left + side])
+
+
+def noisy(pictures: Iterable[Pixels], sigma: float) -> list[Pixels]:
+    """Each with noise from its own seed."""
+    return [add_noise(p, sigma, np.random.default_rng(i)) for i, p in enumerate(pictures)]
+
+
+def mean_psnr(results: Iterable[Pixels], clean: Iterable[Pixels]) -> float:
+    """Averaged over pictures."""
+    return float(np.mean([psnr(a, b) for a, b in zip(results, clean, strict=True)]))
+
+
+def quality(model: str, clean: list[Pixels]) -> None:
+    """PSNR of input and output at several strengths of noise and compression."""
+    restorer = Restorer.from_pretrained(model)
+    kinds: dict[str, list[Pixels]] = {f"noise {s}": noisy(clean, s) for s in (15, 25, 50)}
+    kinds |= {f"JPEG {q}": [through_jpeg(p, q) for p in clean] for q in (20, 40, 80)}
+    kinds["noise 15, JPEG 60"] = [through_jpeg(p, 60) for p in noisy(clean, 15)]
+    kinds["undamaged"] = clean
+    print(f"{len(clean)} pictures, {model} in {restorer.precision}")
+    print("| damage | input dB | restored dB | gain |\n|---|---|---|---|")
+    for kind, degraded in kinds.items():
+        before = mean_psnr(degraded, clean)
+        after = mean_psnr([restorer.restore(p).picture for p in degraded], clean)
+        gain = "" if kind == "undamaged" else f"{after - before:+.2f}"
+        shown = "equal" if kind == "undamaged" else f"{before:.2f}"
+        print(f"| {kind} | {shown} | {after:.2f} | {gain} |", flush=True)
+
+
+def opencv_filters() -> dict[str, dict[str, Filter]]:
+    """OpenCV's denoisers over a range of parameters each."""
+    means = {
+        f"h={h}, hColor={c}": lambda p, h=h, c=c: cv2.fastNlMeansDenoisingColored(
+            p, None, h, c, 7, 21
+        )
+        for h in (8, 11, 14, 17, 20, 24)
+        for c in (8, 14, 20, 28)
+    }
+    bilateral = {
+        f"d={d}, sigmaColor={c}, sigmaSpace={s}": lambda p, d=d, c=c, s=s: cv2.bilateralFilter(
+            p, d, c, s
+        )
+        for d in (5, 7, 9)
+        for c in (50, 70, 90, 110, 140)
+        for s in (1.5, 2.5, 4)
+    }
+    median = {f"ksize={k}": lambda p, k=k: cv2.medianBlur(p, k) for k in (3, 5, 7)}
+    gaussian = {
+        f"sigma={s}": lambda p, s=s: cv2.GaussianBlur(p, (0, 0), s)
+        for s in (0.6, 0.7, 0.8, 0.9, 1.0, 1.1, 1.3, 1.6)
+    }
+    return {
+        "non-local means": means,
+        "bilateral": bilateral,
+        "median": median,
+        "Gaussian": gaussian,
+    }
+
+
+def opencv(model: str, clean: list[Pixels]) -> None:
+    """Noise 25: the model beside OpenCV's filters, tuned on the same files' middles."""
+    crops = [centre(p) for p in clean]
+    degraded, degraded_crops = noisy(clean, 25), noisy(crops, 25)
+    print("| way | parameters | restored dB |\n|---|---|---|")
+    print(f"| input | | {mean_psnr(degraded, clean):.2f} |")
+    for name, variants in opencv_filters().items():
+        scores = {
+            parameters: mean_psnr(map(run, degraded_crops), crops)
+            for parameters, run in variants.items()
+        }
+        best = max(scores, key=lambda key: scores[key])
+        score = mean_psnr(map(variants[best], degraded), clean)
+        print(f"| {name} | {best} | {score:.2f} |", flush=True)
+    restorer = Restorer.from_pretrained(model)
+    score = mean_psnr((restorer.restore(p).picture for p in degraded), clean)
+    print(f"| {model} | | {score:.2f} |")
+
+
+def tiles(model: str, clean: list[Pixels]) -> None:
+    """Noise 25: PSNR, speed and seam over tile and overlap, in one run, taking turns."""
+    largest = sorted(clean, key=lambda p: -p.size)[:6]
+    degraded = noisy(largest, 25)
+    megapixels = sum(p.shape[0] * p.shape[1] for p in largest) / 1e6
+    choices = [(0, 0)] + [
+        (tile, overlap)
+        for tile, overlaps in (
+            (96, (16, 32)),
+            (128, (16, 32)),
+            (192, (16, 32)),
+            (256, (0, 16, 32, 64)),
+            (384, (16, 32)),
+            (512, (32,)),
+        )
+        for overlap in overlaps
+    ]
+    print(f"{len(largest)} pictures, {megapixels:.1f} megapixels")
+    print("| tile | overlap | restored dB | worst seam | s per megapixel |\n|---|---|---|---|---|")
+    for tile, overlap in choices:
+        restorer = Restorer.from_pretrained(model, tile=tile, overlap=overlap)
+        restorer.restore(degraded[0][:64, :64])
+        begun = time.perf_counter()
+        results = [restorer.restore(p) for p in degraded]
+        seconds = (time.perf_counter() - begun) / megapixels
+        score = mean_psnr((r.picture for r in results), largest)
+        seam = max(r.report.seam for r in results)
+        print(f"| {tile or 'whole'} | {overlap} | {score:.3f} | {seam:.3f} | {seconds:.2f} |", flush=True)
+
+
+def precision(model: str, clean: list[Pixels]) -> None:
+    """Noise 25 and no damage: each precision, its PSNR and speed."""
+    crops = [centre(p) for p in clean]
+    megapixels = len(crops) * crops[0].shape[0] * crops[0].shape[1] / 1e6
+    for name, degraded in (("noise 25", noisy(crops, 25)), ("undamaged", crops)):
+        for choice in ("fp32", "bf16", "fp16"):
+            restorer = Restorer.from_pretrained(model, precision=choice)
+            restorer.restore(degraded[0])
+            begun = time.perf_counter()
+            score = mean_psnr((restorer.restore(p).picture for p in degraded), crops)
+            seconds = (time.perf_counter() - begun) / megapixels
+            print(f"{name} {choice}: {score:.3f} dB, {seconds:.2f} s per megapixel", flush=True)
+
+
+def main() -> None:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("what", choices=("quality", "opencv", "tiles", "precision"))
+    parser.add_argument("pictures", type=Path)
+    parser.add_argument("--model", default="photo-xs")
+    args = parser.parse_args()
+    measure = {"quality": quality, "opencv": opencv, "tiles": tiles, "precision": precision}
+    measure[args.what](args.model, load(args.pictures))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,5 @@
+"""`python -m moce_cli`."""
+
+from moce_cli.cli.app import main
+
+main()

@@ -1,0 +1,15 @@
+"""Which files, what they become, and running them one by one."""
+
+from moce_cli.batch.jobs import MARK, STANDARD, Job, make_folders, plan_jobs
+from moce_cli.batch.run import Done, Settings, run_jobs
+
+__all__ = [
+    "MARK",
+    "STANDARD",
+    "Done",
+    "Job",
+    "Settings",
+    "make_folders",
+    "plan_jobs",
+    "run_jobs",
+]

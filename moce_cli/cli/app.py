@@ -1,0 +1,92 @@
+"""The Typer app, and the one boundary where errors become sentences and exit codes."""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from moce_cli import __version__
+from moce_cli.cli import doctor, info, models, restore
+from moce_cli.cli.console import console
+from moce_cli.errors import MoceError
+
+INTERRUPTED = 130
+
+
+class MoceGroup(TyperGroup):
+    """Runs a command; what it raises becomes one sentence and the promised exit code."""
+
+    def invoke(self, ctx: Any) -> Any:  # noqa: ANN401 -- Typer carries its own context class
+        """Run the command that was asked for."""
+        try:
+            return super().invoke(ctx)
+        except MoceError as error:
+            console.error(error)
+            raise typer.Exit(error.exit_code) from error
+        except KeyboardInterrupt:
+            console.warn("interrupted; what was finished is kept")
+            raise typer.Exit(INTERRUPTED) from None
+        except BrokenPipeError:
+            # the reader of our stdout has gone: nothing is left to say to it
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise typer.Exit(1) from None
+        except OSError as error:
+            if error.errno != errno.ENOSPC:
+                return _unexpected(error)
+            console.error(MoceError("the disk is full", "free some space and run again"))
+            raise typer.Exit(6) from error
+        except Exception as error:
+            if type(error).__module__.startswith(("typer.", "click.")):
+                raise  # usage errors and exits are Typer's own to print
+            return _unexpected(error)
+
+
+def _unexpected(error: Exception) -> None:
+    if console.verbosity:
+        console.err.print_exception()
+    text = f"{type(error).__name__}: {error}".splitlines()[0]
+    console.error(
+        MoceError(f"unexpected {text}", "run again with -v and report what it prints")
+    )
+    raise typer.Exit(1) from error
+
+
+app = typer.Typer(
+    cls=MoceGroup,
+    name="moce",
+    help="Restore damaged pictures: noise, compression and more, with experts that run when needed.",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("restore")(restore.restore)
+app.command("info")(info.info)
+app.add_typer(models.models_app, name="models")
+app.command("doctor")(doctor.doctor)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        console.result(f"moce {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_version, is_eager=True, help="Print the version."),
+    ] = False,
+) -> None:
+    """Restore damaged pictures."""
+
+
+def main() -> None:
+    """Entry point of the `moce` command."""
+    app()

@@ -1,0 +1,112 @@
+"""A batch as it runs: bars on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import time
+from types import TracebackType
+
+from rich.progress import (
+    BarColumn,
+    Progress,
+    SpinnerColumn,
+    TaskProgressColumn,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Column
+
+from moce_cli.cli.console import Console
+
+BARS = 0.1
+"""Seconds: pictures that take less show no bar of their own."""
+
+
+def fired(experts: dict[int, int]) -> str:
+    """Which experts ran and how often, such as `0×3 2×2`."""
+    return " ".join(f"{e}×{n}" for e, n in experts.items() if n) or "none"  # noqa: RUF001 -- a multiplication sign is meant
+
+
+class BatchProgress:
+    """Shows files done of all, the tile within the file, time left, speed and who fired.
+
+    Args:
+        console: whose stderr is written to.
+        files: how many.
+        pixels: in all files together, as far as known.
+        hidden: show nothing.
+    """
+
+    def __init__(self, console: Console, files: int, pixels: int, *, hidden: bool) -> None:
+        self._console = console
+        self._live = console.err.is_terminal and not hidden
+        self._begun = time.monotonic()
+        self._pixels_done = 0
+        self._current = 0
+        self._experts: dict[int, int] = {}
+        self._bars = Progress(
+            SpinnerColumn(),
+            TextColumn("{task.description}", table_column=Column(ratio=2, no_wrap=True)),
+            BarColumn(bar_width=None, table_column=Column(ratio=1)),
+            TextColumn("{task.fields[count]}"),
+            TaskProgressColumn(),
+            TimeRemainingColumn(compact=True),
+            TextColumn("{task.fields[rate]}"),
+            console=console.err,
+            transient=True,
+            expand=True,
+        )
+        self._files = files
+        self._all = self._bars.add_task("files", total=max(pixels, 1), count="", rate="")
+        self._one = self._bars.add_task("", total=1, count="", rate="", visible=False)
+        self._index = 0
+
+    def __enter__(self) -> BatchProgress:
+        if self._live:
+            self._bars.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._live:
+            self._bars.stop()
+
+    def start_file(self, name: str, pixels: int) -> None:
+        """A picture begins."""
+        self._current = pixels
+        self._bars.update(
+            self._one, description=name, total=1, completed=0, visible=True, count="", rate=""
+        )
+        self._show()
+
+    def tile(self, done: int, total: int) -> None:
+        """Some tiles of the picture are done."""
+        self._bars.update(self._one, completed=done, total=total, count=f"tile {done}/{total}")
+        self._show(done / total)
+
+    def end_file(self, line: str, experts: dict[int, int] | None) -> None:
+        """A picture is done, or has failed; the line says so."""
+        self._index += 1
+        self._pixels_done += self._current
+        self._current = 0
+        for expert, count in (experts or {}).items():
+            self._experts[expert] = self._experts.get(expert, 0) + count
+        self._show()
+        prefix = f"[{self._index}/{self._files}] " if self._files > 1 else ""
+        self._console.say(prefix + line)
+
+    def _show(self, share: float = 0.0) -> None:
+        done = self._pixels_done + share * self._current
+        seconds = time.monotonic() - self._begun
+        rate = f"{done / 1e6 / seconds:.2f} MP/s" if done and seconds > BARS else ""
+        description = "files" if not self._experts else f"experts {fired(self._experts)}"
+        self._bars.update(
+            self._all,
+            completed=done,
+            description=description,
+            count=f"file {min(self._index + 1, self._files)}/{self._files}",
+            rate=rate,
+        )

@@ -1,0 +1,17 @@
+"""The MoCE-IR network; needs torch and nothing else."""
+
+from moce_cli.network.config import DOWNSCALE, PRESETS, MoCEIRConfig
+from moce_cli.network.router import BlockRouting, Routing, decide, force
+from moce_cli.network.unet import MoCEIR, Restoration
+
+__all__ = [
+    "DOWNSCALE",
+    "PRESETS",
+    "BlockRouting",
+    "MoCEIR",
+    "MoCEIRConfig",
+    "Restoration",
+    "Routing",
+    "decide",
+    "force",
+]

@@ -1,0 +1,143 @@
+"""The shape of a network, as data that checks itself."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+
+from moce_cli.errors import ConfigError
+
+DOWNSCALE = 8
+"""Three halvings: the network's working height and width are multiples of this."""
+
+
+@dataclass(frozen=True, slots=True)
+class MoCEIRConfig:
+    """Architecture of one MoCE-IR network.
+
+    Block counts follow the data's way: the encoder from fine to coarse, the decoder from coarse to
+    fine. Heads are listed from the finest level to the latent.
+
+    Raises:
+        ConfigError: a value is out of range or values do not fit each other.
+
+    Source: MoCE-IR (CVPR 2025), section 4 and its supplement.
+    """
+
+    width: int
+    encoder_blocks: tuple[int, int, int]
+    latent_blocks: int
+    decoder_blocks: tuple[int, int, int]
+    refinement_blocks: int
+    heads: tuple[int, int, int, int] = (1, 2, 4, 8)
+    num_experts: int = 4
+    top_k: int = 1
+    ffn_expansion: int = 2
+
+    def __post_init__(self) -> None:
+        counts = {
+            "width": (self.width,),
+            "encoder_blocks": self.encoder_blocks,
+            "latent_blocks": (self.latent_blocks,),
+            "decoder_blocks": self.decoder_blocks,
+            "refinement_blocks": (self.refinement_blocks,),
+            "heads": self.heads,
+            "num_experts": (self.num_experts,),
+            "top_k": (self.top_k,),
+            "ffn_expansion": (self.ffn_expansion,),
+        }
+        lengths = {"encoder_blocks": 3, "decoder_blocks": 3, "heads": 4}
+        for name, values in counts.items():
+            if len(values) != lengths.get(name, 1):
+                raise ConfigError(f"{name} has {len(values)} entries, it needs {lengths[name]}")
+            for value in values:
+                # bool is an int to Python; a block count of True is a mistake all the same
+                if isinstance(value, bool) or not isinstance(value, int) or value < 1:  # pyright: ignore[reportUnnecessaryIsInstance] -- files may hold anything
+                    raise ConfigError(f"{name} holds {value!r}, it needs whole numbers from 1 on")
+        if self.top_k > self.num_experts:
+            raise ConfigError(
+                f"top_k is {self.top_k}, but there are only {self.num_experts} experts to choose from"
+            )
+        smallest_rank = 2 ** (self.num_experts - 1)
+        if self.width % smallest_rank:
+            raise ConfigError(
+                f"width is {self.width}, it needs a multiple of {smallest_rank} "
+                f"so that {self.num_experts} experts can halve their rank"
+            )
+        for level, heads in enumerate(self.heads):
+            if self.level_width(level) % heads:
+                raise ConfigError(
+                    f"{heads} heads do not divide the {self.level_width(level)} channels of level {level}"
+                )
+
+    def level_width(self, level: int) -> int:
+        """Channels at a level: 0 is the finest, 3 the latent."""
+        return self.width * 2**level
+
+    def expert_rank(self, level: int, expert_id: int) -> int:
+        """Inner width of an expert: the highest expert has the level's full width."""
+        return self.level_width(level) // 2 ** (self.num_experts - 1 - expert_id)
+
+    @staticmethod
+    def expert_window(expert_id: int) -> int:
+        """Side of an expert's FFT window in feature pixels."""
+        return 4 * 2**expert_id
+
+    @property
+    def decoder_block_levels(self) -> tuple[int, ...]:
+        """The level of every MoCE block in the order in which they run."""
+        levels = reversed(range(3))
+        return tuple(
+            level
+            for level, count in zip(levels, self.decoder_blocks, strict=True)
+            for _ in range(count)
+        )
+
+    def to_dict(self) -> dict[str, int | list[int]]:
+        """The configuration as plain JSON values."""
+        return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, object]) -> MoCEIRConfig:
+        """Inverse of `to_dict`.
+
+        Raises:
+            ConfigError: a key is unknown or missing, or a value does not fit.
+        """
+        known = {field.name for field in fields(cls)}
+        required = {"width", "encoder_blocks", "latent_blocks", "decoder_blocks", "refinement_blocks"}
+        if unknown := sorted(set(values) - known):
+            raise ConfigError(f"unknown architecture key {unknown[0]!r}")
+        if missing := sorted(required - set(values)):
+            raise ConfigError(f"the architecture lacks {missing[0]!r}")
+        plain = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
+        try:
+            return cls(**plain)  # pyright: ignore[reportArgumentType] -- __post_init__ checks every value
+        except TypeError as error:
+            raise ConfigError(f"the architecture does not read as numbers: {error}") from error
+
+
+PRESETS: dict[str, MoCEIRConfig] = {
+    "moce_ir_xs": MoCEIRConfig(
+        width=16,
+        encoder_blocks=(2, 2, 3),
+        latent_blocks=4,
+        decoder_blocks=(2, 2, 1),
+        refinement_blocks=2,
+    ),
+    "moce_ir_s": MoCEIRConfig(
+        width=32,
+        encoder_blocks=(4, 6, 6),
+        latent_blocks=8,
+        decoder_blocks=(4, 4, 2),
+        refinement_blocks=4,
+    ),
+    "moce_ir": MoCEIRConfig(
+        width=48,
+        encoder_blocks=(4, 6, 6),
+        latent_blocks=8,
+        decoder_blocks=(4, 4, 2),
+        refinement_blocks=4,
+    ),
+}
+"""Architectures by name: `moce_ir_s` and `moce_ir` are the paper's, `moce_ir_xs` is ours for CPUs."""

@@ -1,0 +1,93 @@
+"""What a forward pass costs, in multiply-accumulates.
+
+Counted: convolutions and matrix products. Not counted: FFTs, norms and other element-wise work, as
+in the tables of the field.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from moce_cli.network.config import DOWNSCALE, MoCEIRConfig
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """Multiply-accumulates of one forward pass."""
+
+    shared: int
+    """Everything that runs for every picture."""
+    experts: tuple[tuple[int, ...], ...]
+    """Per MoCE block, what each expert costs if it runs."""
+
+    def run(self, chosen: Sequence[Sequence[int]]) -> int:
+        """With these experts, a row of ids per block."""
+        pairs = zip(self.experts, chosen, strict=True)
+        return self.shared + sum(costs[e] for costs, ids in pairs for e in ids)
+
+    @property
+    def all_experts(self) -> int:
+        """If every block ran all its experts."""
+        return self.shared + sum(map(sum, self.experts))
+
+
+def _attention(d: int, heads: int) -> int:
+    return 3 * d * d + 9 * 3 * d + 2 * d * (d // heads) + d * d
+
+
+def _cross_attention(d: int, heads: int) -> int:
+    return d * d + 9 * d + 2 * d * d + 49 * 2 * d + 2 * d * (d // heads) + d * d
+
+
+def _ffn(d: int, expansion: int) -> int:
+    hidden = d * expansion
+    return 2 * d * hidden + 9 * 2 * hidden + hidden * d
+
+
+def _expert(d: int, rank: int) -> int:
+    return 3 * d * rank + 4 * rank * rank + 9 * rank + 49 * 2 * rank
+
+
+def forward_cost(config: MoCEIRConfig, height: int, width: int) -> Cost:
+    """The cost for one picture of height x width, as it is padded inside.
+
+    Raises:
+        nothing: any height and width from 1 on.
+    """
+    h, w = (-(-side // DOWNSCALE) for side in (height, width))
+    pixels = [h * w * (DOWNSCALE // 2**level) ** 2 for level in range(4)]
+    d, heads = config.level_width, config.heads
+
+    def encoder_block(level: int) -> int:
+        per_pixel = _attention(d(level), heads[level]) + _ffn(d(level), config.ffn_expansion)
+        return pixels[level] * per_pixel
+
+    def decoder_block(level: int) -> int:
+        e = config.num_experts
+        per_pixel = (
+            3 * d(level) ** 2  # two ways in, one out of the mixture
+            + _attention(d(level), heads[level])
+            + _cross_attention(d(level), heads[level])
+            + _ffn(d(level), config.ffn_expansion)
+        )
+        return pixels[level] * per_pixel + e * (d(level) + d(3))
+
+    total = 2 * pixels[0] * 27 * d(0)  # embedding and output
+    total += pixels[3] * 9 * d(3) + 4 * d(3) ** 2  # frequency embedding
+    total += config.latent_blocks * encoder_block(3)
+    total += config.refinement_blocks * encoder_block(0)
+    for level in range(3):
+        total += config.encoder_blocks[level] * encoder_block(level)
+        total += config.decoder_blocks[2 - level] * decoder_block(level)
+        total += pixels[level] * 9 * d(level) * (d(level) // 2)  # down
+        total += pixels[level + 1] * 9 * d(level + 1) * 2 * d(level + 1)  # up
+        total += pixels[level] * d(level + 1) * d(level)  # fusion
+    experts = tuple(
+        tuple(
+            pixels[level] * _expert(d(level), config.expert_rank(level, e))
+            for e in range(config.num_experts)
+        )
+        for level in config.decoder_block_levels
+    )
+    return Cost(total, experts)

@@ -1,0 +1,160 @@
+"""The whole network: an encoder, a latent, a decoder of MoCE blocks, a refinement."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from moce_cli.errors import ConfigError
+from moce_cli.network.config import DOWNSCALE, MoCEIRConfig
+from moce_cli.network.layers import Conv2d, Downsample, EncoderBlock, Upsample, depthwise
+from moce_cli.network.mixture import MoCEBlock
+from moce_cli.network.router import BlockRouting, Routing
+
+
+@dataclass(frozen=True, slots=True)
+class Restoration:
+    """A forward pass with its routing."""
+
+    restored: Tensor
+    """`(B, 3, H, W)`, not clamped."""
+    routing: tuple[BlockRouting, ...]
+    """One decision per MoCE block in the order in which they ran."""
+
+
+class FrequencyEmbedding(nn.Module):
+    """A picture's damage as a vector: what a high-pass filter leaves of the latent, averaged."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.high_pass = depthwise(channels, 3, bias=False)
+        self.mlp = nn.Sequential(
+            nn.Linear(channels, 2 * channels), nn.GELU(), nn.Linear(2 * channels, channels)
+        )
+        with torch.no_grad():
+            self.high_pass.weight.fill_(-1.0)
+            self.high_pass.weight[:, :, 1, 1] = 8.0
+
+    def forward(self, latent: Tensor) -> Tensor:
+        """`(B, H, W, C)` to `(B, C)`."""
+        high = F.gelu(self.high_pass(latent))
+        return self.mlp(high.mean(dim=(1, 2)))
+
+
+def _reflected(size: int, padded: int, device: torch.device) -> Tensor:
+    """Indices that continue 0..size-1 by reflection, to and fro as often as it takes."""
+    period = max(2 * (size - 1), 1)
+    index = torch.arange(padded, device=device) % period
+    return torch.minimum(index, period - index) if size > 1 else torch.zeros_like(index)
+
+
+def pad_by_reflection(x: Tensor, height: int, width: int) -> Tensor:
+    """Continue `(B, C, H, W)` at the bottom and the right by reflection, however small it is."""
+    h, w = x.shape[-2:]
+    if height != h:
+        x = x.index_select(-2, _reflected(h, height, x.device))
+    if width != w:
+        x = x.index_select(-1, _reflected(w, width, x.device))
+    return x
+
+
+class MoCEIR(nn.Module):
+    """Mixture-of-complexity-experts image restoration.
+
+    Source: Zamfir et al., *Complexity Experts are Task-Discriminative Learners for Any Image
+    Restoration*, CVPR 2025.
+    Differs: deterministic at inference; each sample of a batch runs its own experts; any height
+    and width; no filter is rebuilt, all come from the weights.
+    """
+
+    def __init__(self, config: MoCEIRConfig) -> None:
+        super().__init__()
+        self.config = config
+        width, heads, expansion = config.level_width, config.heads, config.ffn_expansion
+
+        def blocks(level: int, count: int) -> nn.Sequential:
+            return nn.Sequential(
+                *(EncoderBlock(width(level), heads[level], expansion) for _ in range(count))
+            )
+
+        self.embed = Conv2d(3, width(0), 3, bias=False)
+        self.encoder = nn.ModuleList(blocks(i, n) for i, n in enumerate(config.encoder_blocks))
+        self.down = nn.ModuleList(Downsample(width(i)) for i in range(3))
+        self.latent = blocks(3, config.latent_blocks)
+        self.frequency = FrequencyEmbedding(width(3))
+        coarse_to_fine = tuple(reversed(range(3)))
+        self.up = nn.ModuleList(Upsample(width(i + 1)) for i in coarse_to_fine)
+        self.fuse = nn.ModuleList(
+            nn.Linear(width(i + 1), width(i), bias=False) for i in coarse_to_fine
+        )
+        self.decoder = nn.ModuleList(
+            nn.ModuleList(MoCEBlock(config, i) for _ in range(n))
+            for i, n in zip(coarse_to_fine, config.decoder_blocks, strict=True)
+        )
+        self.refinement = blocks(0, config.refinement_blocks)
+        self.output = Conv2d(width(0), 3, 3, bias=False)
+
+    def forward(self, degraded: Tensor) -> Tensor:
+        """Restore a batch.
+
+        Args:
+            degraded: `(B, 3, H, W)`, RGB in [0, 1], any H and W from 1 on.
+
+        Returns:
+            `(B, 3, H, W)`, not clamped.
+
+        Raises:
+            ConfigError: the input's shape is another one.
+        """
+        return self.restore(degraded).restored
+
+    def restore(
+        self, degraded: Tensor, routing: Routing | None = None, *, pool: bool = False
+    ) -> Restoration:
+        """Restore a batch and tell which experts ran.
+
+        Args:
+            degraded: `(B, 3, H, W)`, RGB in [0, 1], any H and W from 1 on.
+            routing: decisions from outside, one per MoCE block, each for a batch of B or of one.
+                The routers do not run then.
+            pool: let the whole batch decide together, block by block, from its mean logits.
+
+        Returns:
+            the restored batch, not clamped, and the decisions.
+
+        Raises:
+            ConfigError: the input's shape or the routing's length does not fit.
+        """
+        if degraded.ndim != 4 or degraded.shape[1] != 3 or 0 in degraded.shape:
+            raise ConfigError(
+                f"the network takes (B, 3, H, W) with nothing empty, not {tuple(degraded.shape)}"
+            )
+        num_blocks = sum(self.config.decoder_blocks)
+        if routing is not None and len(routing) != num_blocks:
+            raise ConfigError(f"the routing has {len(routing)} blocks, the network {num_blocks}")
+        h, w = degraded.shape[-2:]
+        padded_h, padded_w = (-(-side // DOWNSCALE) * DOWNSCALE for side in (h, w))
+        padded = pad_by_reflection(degraded, padded_h, padded_w)
+
+        # features take the weights' type; the picture itself stays as it came, to be added at the end
+        x = self.embed(padded.permute(0, 2, 3, 1).contiguous().to(self.embed.weight.dtype))
+        skips: list[Tensor] = []
+        for blocks, down in zip(self.encoder, self.down, strict=True):
+            x = blocks(x)
+            skips.append(x)
+            x = down(x)
+        x = self.latent(x)
+        # a pinned routing needs no embedding: it is there for the routers alone
+        frequency = self.frequency(x) if routing is None else x.new_empty(0)
+        decisions: list[BlockRouting] = []
+        for up, fuse, blocks in zip(self.up, self.fuse, self.decoder, strict=True):
+            x = fuse(torch.cat((up(x), skips.pop()), dim=-1))
+            for block in blocks:  # pyright: ignore[reportGeneralTypeIssues] -- a ModuleList
+                pinned = None if routing is None else routing[len(decisions)]
+                x, decision = block(x, frequency, pinned, pool=pool)
+                decisions.append(decision)
+        x = self.output(self.refinement(x)).permute(0, 3, 1, 2)[..., :h, :w]
+        return Restoration(degraded + x.to(degraded.dtype), tuple(decisions))

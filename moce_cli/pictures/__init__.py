@@ -1,0 +1,31 @@
+"""Pictures: from files to pixels and back, with nothing lost in silence.
+
+Convention: height before width, top before left; pixels are (H, W, C), never premultiplied,
+standing upright.
+"""
+
+from __future__ import annotations
+
+from moce_cli.pictures.convert import from_pillow, to_pillow
+from moce_cli.pictures.formats import EXTENSIONS, FORMATS, Format, format_for, format_named
+from moce_cli.pictures.picture import Header, Picture, Source, to_depth
+from moce_cli.pictures.reading import MAX_PIXELS, probe, read
+from moce_cli.pictures.writing import write
+
+__all__ = [
+    "EXTENSIONS",
+    "FORMATS",
+    "MAX_PIXELS",
+    "Format",
+    "Header",
+    "Picture",
+    "Source",
+    "format_for",
+    "format_named",
+    "from_pillow",
+    "probe",
+    "read",
+    "to_depth",
+    "to_pillow",
+    "write",
+]

@@ -1,0 +1,7 @@
+"""Pictures to tiles to the network and back, with a report of who fired."""
+
+from moce_cli.restoration.plan import Plan
+from moce_cli.restoration.report import BlockReport, Macs, Report
+from moce_cli.restoration.restorer import Restorer, Result
+
+__all__ = ["BlockReport", "Macs", "Plan", "Report", "Restorer", "Result"]

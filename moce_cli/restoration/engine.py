@@ -1,0 +1,223 @@
+"""Arrays through the network: tiles out of a picture, a picture out of tiles."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from moce_cli.errors import DeviceError
+from moce_cli.network import MoCEIR, Routing, force
+from moce_cli.restoration.plan import Plan, sample_size
+from moce_cli.restoration.report import Tally
+from moce_cli.runtime import torch_dtype
+from moce_cli.tiling import (
+    MULTIPLE,
+    SMALLEST_TILE,
+    BandBlender,
+    SeamMeter,
+    Tile,
+    TileGrid,
+    sample_tiles,
+)
+
+log = logging.getLogger(__name__)
+
+Array = npt.NDArray[np.uint8] | npt.NDArray[np.uint16] | npt.NDArray[np.float32]
+Progress = Callable[[int, int], None]
+"""Called with tiles done and tiles in all."""
+
+
+class NotFiniteError(Exception):
+    """The network returned NaN or infinity."""
+
+
+def full_scale(dtype: np.dtype) -> float:
+    """The value that stands for white."""
+    return 1.0 if dtype.kind == "f" else float(np.iinfo(dtype).max)
+
+
+@dataclass(slots=True)
+class Outcome:
+    """A restored array and what is known of how it was made."""
+
+    pixels: Array
+    tally: Tally
+    plan: Plan
+    grid: TileGrid
+    seam: float
+    notes: list[str] = field(default_factory=list[str])
+
+
+class Engine:
+    """A network on a device, in a precision."""
+
+    def __init__(self, network: MoCEIR, device: torch.device, plan_precision: str) -> None:
+        self.config = network.config
+        self.device = device
+        dtype = torch_dtype(plan_precision)  # pyright: ignore[reportArgumentType] -- checked by runtime
+        self.network = network.eval().requires_grad_(False).to(device, dtype)
+
+    def restore(
+        self,
+        pixels: Array,
+        plan: Plan,
+        *,
+        routing: str = "image",
+        strength: float = 1.0,
+        progress: Progress | None = None,
+    ) -> Outcome:
+        """Restore one picture.
+
+        Args:
+            pixels: `(H, W, C)`, C 1 or 3; uint8, uint16, or float32 in [0, 1].
+            plan: tile, overlap and batch.
+            routing: `image`, `tile` or an expert's number.
+            strength: 1 is the result, 0 the input.
+            progress: called after every batch of tiles.
+
+        Returns:
+            the result in the type and shape of the input.
+
+        Raises:
+            DeviceError: out of memory at the smallest tile.
+            NotFiniteError: the network's output is not finite.
+        """
+        height, width, channels = pixels.shape
+        grid = plan.grid(height, width)
+        tally = Tally(self.config)
+        pinned = self._pin(pixels, grid, routing, tally, plan)
+        outcome = Outcome(np.empty_like(pixels), tally, plan, grid, 1.0)
+        seam = SeamMeter(grid)
+        top = 0  # rows above are finished
+        done, total = 0, len(grid)
+        scale = full_scale(pixels.dtype)
+        while top < height:
+            # after a back-off the next grid begins a little above, so that its first rows have context
+            start = max(0, top - plan.overlap) if top else 0
+            grid = plan.grid(height - start, width)
+            try:
+                for rows, until in self._bands(pixels[start:], grid, plan, pinned, tally):
+                    done += len(grid.columns.starts)
+                    if progress:
+                        progress(min(done, total), total)
+                    until += start
+                    if until <= top:
+                        continue
+                    rows = rows[-(until - top) :]
+                    degraded = pixels[top:until].astype(np.float32) / scale
+                    mixed = degraded + strength * (rows - degraded) if strength != 1 else rows
+                    mixed = mixed.clip(0, 1)
+                    seam.add(mixed, degraded, top)
+                    if pixels.dtype.kind != "f":
+                        mixed = (mixed * scale).round()
+                    outcome.pixels[top:until] = mixed.astype(pixels.dtype)
+                    top = until
+            except torch.OutOfMemoryError as error:
+                plan = smaller(plan, grid, error)
+                torch.cuda.empty_cache()
+                outcome.notes.append(
+                    f"out of memory on {self.device}: went on with tiles of {plan.tile} px, "
+                    f"{plan.batch} at once"
+                )
+                log.warning(outcome.notes[-1])
+        outcome.plan, outcome.seam = plan, seam.score
+        return outcome
+
+    def _pin(
+        self, pixels: Array, grid: TileGrid, routing: str, tally: Tally, plan: Plan
+    ) -> Routing | None:
+        """The routing for all tiles; None lets each tile choose."""
+        if routing.isdigit():
+            pinned: Routing = [
+                force(int(routing), self.config.num_experts)
+                for _ in self.config.decoder_block_levels
+            ]
+            tally.decisions(pinned)
+            return pinned
+        if routing == "tile" or len(grid) == 1:
+            return None
+        sample = sample_tiles(grid, sample_size(len(grid)))
+        while True:
+            try:
+                with torch.inference_mode():
+                    batch = self._batch(pixels, sample)
+                    pinned = self.network.restore(batch, pool=True).routing
+                break
+            except torch.OutOfMemoryError as error:
+                if len(sample) == 1:
+                    raise DeviceError(
+                        f"{self.device} ran out of memory with a single tile of "
+                        f"{grid.rows.size} x {grid.columns.size} px",
+                        "use a smaller --tile",
+                    ) from error
+                sample = sample[: len(sample) // 2]
+        tally.decisions(pinned)
+        tally.cost(grid.rows.size, grid.columns.size, pinned, len(sample))
+        return pinned
+
+    def _bands(
+        self, pixels: Array, grid: TileGrid, plan: Plan, pinned: Routing | None, tally: Tally
+    ) -> Iterator[tuple[npt.NDArray[np.float32], int]]:
+        """Finished rows, `(n, W, C)` in [0, 1] or a little beyond, and where they end."""
+        blender = BandBlender(grid, pixels.shape[2])
+        tops = grid.rows.starts
+        for index, top in enumerate(tops):
+            tiles = list(grid.row(top))
+            for at in range(0, len(tiles), plan.batch):
+                some = tiles[at : at + plan.batch]
+                restored, decisions = self._run(pixels, some, pinned)
+                tally.cost(grid.rows.size, grid.columns.size, decisions, len(some))
+                if pinned is None:
+                    tally.decisions(decisions)
+                for tile, result in zip(some, restored, strict=True):
+                    blender.add(tile, result)
+            until = tops[index + 1] if index + 1 < len(tops) else grid.rows.length
+            yield blender.finish(until), until
+
+    def _batch(self, pixels: Array, tiles: Sequence[Tile]) -> Tensor:
+        """`(B, 3, h, w)` float32 in [0, 1] on the device."""
+        cut = np.stack(
+            [pixels[t.top : t.top + t.height, t.left : t.left + t.width] for t in tiles]
+        )
+        if cut.dtype == np.uint16:
+            cut = cut.astype(np.int32)  # torch knows too little of uint16
+        batch = torch.from_numpy(cut).to(self.device).permute(0, 3, 1, 2).float()
+        return (batch / full_scale(pixels.dtype)).expand(-1, 3, -1, -1)
+
+    @torch.inference_mode()
+    def _run(
+        self, pixels: Array, tiles: Sequence[Tile], pinned: Routing | None
+    ) -> tuple[npt.NDArray[np.float32], Routing]:
+        """`(B, h, w, C)` and the decisions."""
+        batch = self._batch(pixels, tiles)
+        result = self.network.restore(batch, pinned)
+        restored = result.restored
+        if not bool(torch.isfinite(restored).all()):
+            raise NotFiniteError
+        if pixels.shape[2] == 1:
+            restored = restored.mean(dim=1, keepdim=True)
+        return restored.permute(0, 2, 3, 1).cpu().numpy(), result.routing
+
+
+def smaller(plan: Plan, grid: TileGrid, error: Exception) -> Plan:
+    """The next plan to try after running out of memory: half the batch, then half the tile.
+
+    Raises:
+        DeviceError: there is nothing smaller.
+    """
+    if plan.batch > 1:
+        return replace(plan, batch=plan.batch // 2)
+    side = max(grid.rows.size, grid.columns.size)
+    half = side // 2 // MULTIPLE * MULTIPLE
+    if half < SMALLEST_TILE:
+        raise DeviceError(
+            f"out of memory at a tile of {side} px, and the smallest is {SMALLEST_TILE}",
+            "close other programs or use --device cpu",
+        ) from error
+    return replace(plan, tile=half, overlap=min(plan.overlap, half // 4))

@@ -1,0 +1,281 @@
+"""Laws of the network."""
+
+import subprocess
+import sys
+from dataclasses import replace
+
+import pytest
+import torch
+from golden import TINY, golden_network
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch.utils.flop_counter import FlopCounterMode
+
+from moce_cli.errors import ConfigError
+from moce_cli.network import PRESETS, MoCEIR, MoCEIRConfig, force
+from moce_cli.network.cost import forward_cost
+from moce_cli.network.experts import windowed_circular_convolution
+from moce_cli.network.router import decide
+from moce_cli.network.unet import pad_by_reflection
+
+
+@pytest.fixture(scope="module")
+def tiny():
+    return golden_network(TINY)
+
+
+def pinned(config, experts):
+    """One expert per sample, the same in every block."""
+    decision = decide(torch.eye(config.num_experts)[experts] * 5, 1)
+    return [decision] * sum(config.decoder_blocks)
+
+
+@torch.inference_mode()
+def test_a_batch_equals_its_samples(tiny):
+    degraded = torch.rand(3, 3, 72, 56, generator=torch.Generator().manual_seed(1))
+    routing = pinned(TINY, [3, 0, 2])
+    together = tiny.restore(degraded, routing).restored
+    for i, expert in enumerate([3, 0, 2]):
+        alone = tiny.restore(degraded[i : i + 1], pinned(TINY, [expert])).restored
+        assert (together[i : i + 1] - alone).abs().max() < 1e-4 * alone.std()
+
+
+@torch.inference_mode()
+def test_a_batch_whose_routers_differ_equals_its_samples():
+    network = golden_network(TINY)
+    g = torch.Generator().manual_seed(0)
+    # flat, noisy and striped: the routers see different means and spectra
+    degraded = torch.stack(
+        [
+            torch.full((3, 64, 64), 0.9),
+            torch.rand(3, 64, 64, generator=g),
+            (torch.arange(64) % 2).float().expand(3, 64, 64) * 0.3,
+        ]
+    )
+    together = network.restore(degraded)
+    chosen = {tuple(b.chosen[i] for b in together.routing) for i in range(3)}
+    assert len(chosen) == 3, "the samples were meant to take different experts"
+    for i in range(3):
+        alone = network.restore(degraded[i : i + 1])
+        assert [b.chosen[0] for b in alone.routing] == [b.chosen[i] for b in together.routing]
+        error = (together.restored[i] - alone.restored[0]).abs().max()
+        assert error < 1e-4 * alone.restored.std()
+
+
+@torch.inference_mode()
+def test_two_experts_a_sample_and_different_ones_in_a_batch():
+    config = replace(TINY, top_k=2)
+    network = golden_network(config)
+    degraded = torch.rand(2, 3, 40, 48, generator=torch.Generator().manual_seed(2))
+    logits = torch.tensor([[3.0, 2.0, 0.0, 0.0], [0.0, 2.0, 0.0, 3.0]])
+    together = network.restore(degraded, [decide(logits, 2)] * 3).restored
+    for i in range(2):
+        alone = network.restore(degraded[i : i + 1], [decide(logits[i : i + 1], 2)] * 3).restored
+        assert (together[i : i + 1] - alone).abs().max() < 1e-4 * alone.std()
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize("expert", range(4))
+def test_an_expert_that_was_not_chosen_is_not_called(tiny, expert):
+    called = set()
+    hooks = [
+        block.mixture.experts[e].register_forward_hook(lambda *_, e=e: called.add(e))
+        for blocks in tiny.decoder
+        for block in blocks
+        for e in range(4)
+    ]
+    tiny.restore(torch.rand(1, 3, 32, 32), [force(expert, 4)] * 3)
+    for hook in hooks:
+        hook.remove()
+    assert called == {expert}
+
+
+@torch.inference_mode()
+def test_the_same_input_twice_is_the_same_output(tiny):
+    degraded = torch.rand(2, 3, 40, 40)
+    assert torch.equal(tiny(degraded), tiny(degraded))
+
+
+def test_noise_only_while_training():
+    network = golden_network(TINY)
+    degraded = torch.rand(1, 3, 32, 32)
+    with torch.no_grad():
+        decision = network.train().restore(degraded).routing[0]
+        assert not torch.equal(decision.logits, decision.noisy_logits)
+        decision = network.eval().restore(degraded).routing[0]
+    assert torch.equal(decision.logits, decision.noisy_logits)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(1, 3), st.integers(1, 70), st.integers(1, 70))
+def test_any_batch_height_and_width(batch, height, width):
+    network = _SMALL
+    degraded = torch.rand(batch, 3, height, width)
+    with torch.inference_mode():
+        restored = network(degraded)
+    assert restored.shape == degraded.shape
+    assert torch.isfinite(restored).all()
+
+
+_SMALL = MoCEIR(
+    MoCEIRConfig(
+        width=8,
+        encoder_blocks=(1, 1, 1),
+        latent_blocks=1,
+        decoder_blocks=(1, 1, 1),
+        refinement_blocks=1,
+    )
+).eval()
+
+
+@torch.inference_mode()
+def test_a_network_that_adds_nothing_returns_its_input():
+    network = MoCEIR(TINY).eval()
+    network.output.weight.zero_()
+    degraded = torch.rand(1, 3, 33, 47)
+    assert torch.equal(network(degraded), degraded)
+
+
+@torch.inference_mode()
+def test_multiples_of_eight_are_not_padded_and_others_by_reflection(tiny):
+    degraded = torch.rand(1, 3, 29, 44)
+    padded = torch.nn.functional.pad(degraded, (0, 4, 0, 3), mode="reflect")
+    torch.testing.assert_close(tiny(degraded), tiny(padded)[..., :29, :44])
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 7])
+def test_small_sides_reflect_to_and_fro(size):
+    padded = pad_by_reflection(torch.arange(size).float().view(1, 1, 1, size), 1, 8)
+    period = list(range(size)) + list(range(size - 2, 0, -1))
+    assert padded.flatten().tolist() == [period[i % len(period)] for i in range(8)]
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.bfloat16, 0.2), (torch.float16, 0.03)])
+def test_lower_precision_is_close_when_the_routing_is_pinned(tiny, dtype, tolerance):
+    degraded = torch.rand(1, 3, 40, 72, generator=torch.Generator().manual_seed(0))
+    for expert in range(4):
+        routing = pinned(TINY, [expert])
+        exact = tiny.restore(degraded, routing).restored
+        rounded = golden_network(TINY).to(dtype).restore(degraded, routing).restored
+        assert rounded.dtype == torch.float32
+        error = (rounded - exact).std() / (exact - degraded).std()
+        assert error < tolerance
+
+
+@torch.inference_mode()
+def test_a_pinned_routing_of_one_serves_any_batch(tiny):
+    degraded = torch.rand(3, 3, 32, 32)
+    one = tiny.restore(degraded[:1]).routing
+    together = tiny.restore(degraded, one)
+    assert [b.chosen for b in together.routing] == [b.chosen for b in one]
+
+
+@torch.inference_mode()
+def test_its_own_routing_given_back_changes_nothing(tiny):
+    degraded = torch.rand(2, 3, 48, 40)
+    free = tiny.restore(degraded)
+    again = tiny.restore(degraded, free.routing)
+    torch.testing.assert_close(again.restored, free.restored)
+
+
+@torch.inference_mode()
+def test_a_pool_decides_once_from_the_mean(tiny):
+    degraded = torch.rand(3, 3, 32, 32)
+    routing = tiny.restore(degraded, pool=True).routing
+    assert all(len(b.chosen) == 1 for b in routing)
+    # before the first block nothing depends on the choice: its logits are those of the samples
+    first = tiny.restore(degraded).routing[0].logits.mean(dim=0, keepdim=True)
+    torch.testing.assert_close(routing[0].logits, first)
+
+
+@pytest.mark.parametrize("shape", [(3, 8, 8), (1, 1, 8, 8), (1, 3, 0, 8), (0, 3, 8, 8)])
+def test_other_shapes_are_refused(tiny, shape):
+    with pytest.raises(ConfigError, match=r"takes \(B, 3, H, W\)"):
+        tiny(torch.zeros(shape))
+
+
+def test_a_routing_of_another_length_is_refused(tiny):
+    with pytest.raises(ConfigError, match="routing has 2 blocks, the network 3"):
+        tiny.restore(torch.rand(1, 3, 8, 8), [force(0, 4)] * 2)
+
+
+@pytest.mark.parametrize("window", [4, 8, 16, 32])
+@pytest.mark.parametrize(("height", "width"), [(32, 32), (20, 7)])
+def test_circular_convolution_by_its_definition(window, height, width):
+    g = torch.Generator().manual_seed(0)
+    a, b = (torch.randn(1, height, width, 2, generator=g, dtype=torch.float32) for _ in range(2))
+    seen = windowed_circular_convolution(a, b, window)
+    rows, columns = -(-height // window), -(-width // window)
+    full = [torch.zeros(rows * window, columns * window, 2, dtype=torch.float64) for _ in range(2)]
+    for target, source in zip(full, (a, b), strict=True):
+        target[:height, :width] = source[0]
+    expected = torch.zeros_like(full[0])
+    for top in range(0, rows * window, window):
+        for left in range(0, columns * window, window):
+            x, y = (f[top : top + window, left : left + window] for f in full)
+            spot = expected[top : top + window, left : left + window]
+            for i in range(window):
+                for j in range(window):
+                    spot += x[i, j] * torch.roll(y, (i, j), (0, 1))
+    torch.testing.assert_close(seen[0].double(), expected[:height, :width], atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_cost_agrees_with_a_counter(preset):
+    config = PRESETS[preset]
+    network = MoCEIR(config).eval()
+    for height, width in ((64, 64), (30, 41)):
+        with torch.inference_mode(), FlopCounterMode(display=False) as counter:
+            routing = network.restore(torch.rand(1, 3, height, width)).routing
+        cost = forward_cost(config, height, width)
+        assert cost.run([b.chosen[0] for b in routing]) == counter.get_total_flops() // 2
+
+
+def test_cost_and_parameters_of_the_paper():
+    def at(name, expert=None):
+        cost = forward_cost(PRESETS[name], 224, 224)
+        return cost.run([(expert,)] * len(cost.experts)) / 1e9
+
+    assert round(at("moce_ir_s", 0), 1) == 32.5
+    assert round(at("moce_ir_s", 3), 1) == 36.6
+    assert 4 < at("moce_ir_xs", 0) < 6
+    count = {n: sum(p.numel() for p in MoCEIR(c).parameters()) for n, c in PRESETS.items()}
+    assert count["moce_ir_s"] == 11_477_752
+    assert count["moce_ir"] == 25_353_796
+
+
+@pytest.mark.parametrize(
+    ("changed", "sentence"),
+    [
+        ({"width": 12}, "width is 12, it needs a multiple of 8"),
+        ({"top_k": 5}, "only 4 experts"),
+        ({"encoder_blocks": (1, 1)}, "encoder_blocks has 2 entries, it needs 3"),
+        ({"heads": (3, 2, 4, 8)}, "3 heads do not divide the 16 channels of level 0"),
+        ({"latent_blocks": 0}, "latent_blocks holds 0"),
+        ({"latent_blocks": True}, "latent_blocks holds True"),
+        ({"width": 16.0}, "width holds 16.0"),
+    ],
+)
+def test_a_bad_configuration_says_why(changed, sentence):
+    with pytest.raises(ConfigError, match=sentence):
+        replace(TINY, **changed)
+
+
+def test_a_configuration_survives_json():
+    for config in PRESETS.values():
+        assert MoCEIRConfig.from_dict(config.to_dict()) == config
+    with pytest.raises(ConfigError, match="unknown architecture key 'depth'"):
+        MoCEIRConfig.from_dict({**TINY.to_dict(), "depth": 3})
+    with pytest.raises(ConfigError, match="lacks 'width'"):
+        MoCEIRConfig.from_dict({k: v for k, v in TINY.to_dict().items() if k != "width"})
+
+
+def test_the_network_imports_nothing_but_torch():
+    code = (
+        "import sys, torch; before = set(sys.modules); import moce_cli.network;"
+        "print({m.split('.')[0] for m in set(sys.modules) - before if not m.startswith('torch')}"
+        " - set(sys.stdlib_module_names))"
+    )
+    seen = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert seen.stdout.strip() == "{'moce_cli'}"

@@ -1,0 +1,39 @@
+"""Restorers whose answer is known or quick."""
+
+import torch
+
+from moce_cli.checkpoints import Checkpoint, ModelCard
+from moce_cli.network import MoCEIR, MoCEIRConfig
+from moce_cli.restoration import Restorer
+
+SMALL = MoCEIRConfig(
+    width=8,
+    encoder_blocks=(1, 1, 1),
+    latent_blocks=1,
+    decoder_blocks=(1, 1, 1),
+    refinement_blocks=1,
+)
+CARD = ModelCard("test", "1", "for tests", ("noise",), "none", "CC0-1.0")
+
+
+def checkpoint(config=SMALL, *, identity=False, seed=0):
+    """Random weights; with `identity` the network adds nothing to its input."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        network = MoCEIR(config)
+    state = network.state_dict()
+    if identity:
+        state["output.weight"].zero_()
+    else:  # strong enough to see, and routers that are not of one mind
+        state["output.weight"].mul_(4)
+        for name, value in state.items():
+            if "router" in name:
+                value.mul_(30)
+    return Checkpoint(config=config, state=state, card=CARD, sha256="", dtype=torch.float32)
+
+
+def restorer(*, identity=False, precision="fp32", device="cpu", **options):
+    """A restorer on the CPU."""
+    return Restorer(
+        checkpoint(identity=identity), device=device, precision=precision, threads=2, **options
+    )
