@@ -122,7 +122,7 @@ def opencv(model: str, clean: list[Pixels]) -> None:
 
 def tiles(model: str, clean: list[Pixels]) -> None:
     """Noise 25: PSNR, speed and seam over tile and overlap, in one run, taking turns."""
-    largest = sorted(clean, key=lambda p: -p.size)[:6]
+    largest = sorted(clean, key=lambda p: -p.size)[:4]
     degraded = noisy(largest, 25)
     megapixels = sum(p.shape[0] * p.shape[1] for p in largest) / 1e6
     choices = [(0, 0)] + [
@@ -147,7 +147,10 @@ def tiles(model: str, clean: list[Pixels]) -> None:
         seconds = (time.perf_counter() - begun) / megapixels
         score = mean_psnr((r.picture for r in results), largest)
         seam = max(r.report.seam for r in results)
-        print(f"| {tile or 'whole'} | {overlap} | {score:.3f} | {seam:.3f} | {seconds:.2f} |", flush=True)
+        print(
+            f"| {tile or 'whole'} | {overlap} | {score:.3f} | {seam:.3f} | {seconds:.2f} |",
+            flush=True,
+        )
 
 
 def precision(model: str, clean: list[Pixels]) -> None:

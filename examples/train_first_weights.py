@@ -22,6 +22,7 @@ from damage import add_noise, read_rgb, through_jpeg
 
 from moce_cli.checkpoints import ModelCard
 from moce_cli.checkpoints import save as save_weights
+from moce_cli.checkpoints.catalogue import record_checksum
 from moce_cli.checkpoints.official import relative_complexity
 from moce_cli.network import PRESETS, MoCEIR
 from moce_cli.network.layers import (
@@ -177,13 +178,16 @@ def main() -> None:
             facts=facts,
         )
         dtype = torch.float16 if args.half else torch.float32
-        save_weights(
-            args.output, average.state_dict(), config, card, dtype=dtype, overwrite=True
-        )
+        save_weights(args.output, average.state_dict(), config, card, dtype=dtype, overwrite=True)
+        record_checksum(args.output)
 
     while (spent := time.monotonic() - begun) < budget:
         progress = spent / budget
-        rate = args.lr * min(1, (step + 1) / 200) * (0.01 + 0.99 * (1 + math.cos(math.pi * progress)) / 2)
+        rate = (
+            args.lr
+            * min(1, (step + 1) / 200)
+            * (0.01 + 0.99 * (1 + math.cos(math.pi * progress)) / 2)
+        )
         for group in optimiser.param_groups:
             group["lr"] = rate
         degraded, clean = batch(pictures, args.batch, args.crop, rng)
@@ -202,7 +206,9 @@ def main() -> None:
         step += 1
         losses.append(loss.item())
         if step % 100 == 0 or step == 5:
-            log.info("step %d  loss %.4f  lr %.1e  %.0f s", step, np.mean(losses[-100:]), rate, spent)
+            log.info(
+                "step %d  loss %.4f  lr %.1e  %.0f s", step, np.mean(losses[-100:]), rate, spent
+            )
         if time.monotonic() - saved > CHECKPOINT_SECONDS:
             saved = time.monotonic()
             save()

@@ -46,9 +46,7 @@ def choose_device(wanted: str = "auto") -> torch.device:
         return torch.device(name)
     kind, _, index = name.partition(":")
     if kind not in ("cpu", "cuda", "mps") or (index and not (kind == "cuda" and index.isdigit())):
-        raise UsageError(
-            f"{wanted!r} is no device", "use --device auto, cpu, cuda, cuda:N or mps"
-        )
+        raise UsageError(f"{wanted!r} is no device", "use --device auto, cpu, cuda, cuda:N or mps")
     raise DeviceError(
         f"the device {wanted!r} is not there; this machine has {', '.join(there)}",
         "use --device auto",
@@ -93,7 +91,9 @@ def torch_dtype(precision: Precision) -> torch.dtype:
 
 def usable_cores() -> int:
     """Cores this process may use: its affinity, and the quota of its control group."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    cores = (
+        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    )
     try:
         quota, period = (_CGROUP / "cpu.max").read_text(encoding="utf-8").split()
     except (OSError, ValueError):

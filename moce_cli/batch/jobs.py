@@ -187,9 +187,7 @@ def _check_collisions(jobs: Sequence[Job]) -> None:
         taken[key] = job.source
 
 
-def _check_existing(
-    jobs: Sequence[Job], *, overwrite: bool, skip_existing: bool
-) -> list[Job]:
+def _check_existing(jobs: Sequence[Job], *, overwrite: bool, skip_existing: bool) -> list[Job]:
     checked: list[Job] = []
     there: list[Path] = []
     for job in jobs:

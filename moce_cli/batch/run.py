@@ -71,9 +71,7 @@ def run_jobs(
         except MoceError as error:
             yield Done(job, error=error, seconds=time.perf_counter() - begun)
         else:
-            yield Done(
-                job, report=report, warnings=warnings, seconds=time.perf_counter() - begun
-            )
+            yield Done(job, report=report, warnings=warnings, seconds=time.perf_counter() - begun)
 
 
 def _run(
@@ -92,7 +90,10 @@ def _run(
     if job.target is None:
         buffer = io.BytesIO()
         lost = write(
-            result.picture, buffer, format=job.format or picture.source.format, quality=settings.quality
+            result.picture,
+            buffer,
+            format=job.format or picture.source.format,
+            quality=settings.quality,
         )
         try:
             sys.stdout.buffer.write(buffer.getbuffer())

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -21,6 +22,7 @@ FORMAT = "1"
 ELEMENT_BYTES = {"F32": 4, "F16": 2, "BF16": 2}
 """The number formats of our files, by safetensors name."""
 _LARGEST_HEADER_BYTES = 16 * 2**20
+_WORD = re.compile(r"[A-Za-z0-9_]{1,40}")  # what a file says is printed on terminals
 _LARGEST_NUMBER = 2**16  # no sane architecture holds more of anything
 
 
@@ -110,7 +112,7 @@ def read_header(path: Path) -> Header:
     return Header(
         tensors,
         _architecture(metadata, path),
-        metadata.get("preset"),
+        preset if _WORD.fullmatch(preset := metadata.get("preset", "")) else None,
         _in_file(path, metadata),
         size,
     )
@@ -124,7 +126,10 @@ def _parse(raw: bytes, path: Path) -> tuple[dict[str, TensorInfo], dict[str, str
         tensors: dict[str, TensorInfo] = {}
         data_bytes = 0
         for name, entry in table.items():
-            tensors[name] = TensorInfo(str(entry["dtype"]), tuple(int(n) for n in entry["shape"]))
+            dtype = entry["dtype"]
+            if not _WORD.fullmatch(dtype):
+                raise damaged
+            tensors[name] = TensorInfo(dtype, tuple(int(n) for n in entry["shape"]))
             data_bytes = max(data_bytes, int(entry["data_offsets"][1]))
     except (ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError) as error:
         raise damaged from error
@@ -145,7 +150,7 @@ def _architecture(metadata: dict[str, str], path: Path) -> dict[str, object]:
     for key, value in architecture.items():
         for number in cast("list[object]", value) if isinstance(value, list) else [value]:
             if isinstance(number, int) and number > _LARGEST_NUMBER:
-                raise ConfigError(f"{path}: its architecture has {key} {number}, which is absurd")
+                raise ConfigError(f"{path}: its architecture has {key!r} {number}, which is absurd")
     return architecture
 
 

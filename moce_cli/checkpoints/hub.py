@@ -6,6 +6,7 @@ who look at it there. The client takes a second to import: it is imported when i
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -15,6 +16,8 @@ from moce_cli.checkpoints.header import read_header, sha256_of
 from moce_cli.checkpoints.publish import config_json, readme
 from moce_cli.checkpoints.pulls import Pull, forget_pull, record_pull
 from moce_cli.errors import DownloadError, OutputError, OutputExistsError, WeightsError
+
+log = logging.getLogger(__name__)
 
 HUB_FILE = "model.safetensors"
 """What a hub repository calls its weights."""
@@ -54,7 +57,10 @@ def pull(
         DownloadError: it can't be had, or has the wrong SHA-256; the message has the address.
         WeightsError: the repository holds something else.
     """
+    sha256 = sha256.lower() if sha256 else None
     before = cached(repo, revision)
+    if before is None or before.commit != revision:
+        _knock(repo, revision, before)
     pulled, digest, expected = _fetch(repo, revision, sha256, show_progress=show_progress)
     if digest != expected and before is not None:  # the copy may have been damaged here, long ago
         _discard(Path(pulled.path))
@@ -75,35 +81,63 @@ def pull(
             hint=error.hint,
         ) from error
     pulled = Pull(pulled.repo, pulled.revision, pulled.commit, digest, pulled.path)
-    record_pull(pulled)
+    try:
+        record_pull(pulled)
+    except OutputError as error:  # without a record the cache is searched
+        log.info("%s", error.message)
     return pulled
+
+
+def _knock(repo: str, revision: str | None, before: Pull | None) -> None:
+    """Ask whether the hub is there: the client itself tries for half a minute before it gives up.
+
+    Raises:
+        DownloadError: it can't be reached, and nothing is in the cache.
+    """
+    from huggingface_hub import constants, errors, get_hf_file_metadata
+
+    if constants.HF_HUB_OFFLINE:
+        return
+    try:
+        get_hf_file_metadata(_url(repo, revision))
+    except (errors.HfHubHTTPError, errors.FileMetadataError):
+        return  # it answered: the client knows what to make of it
+    except Exception as error:  # of the client's HTTP library, which depends on its version
+        if before is None:
+            reason = f"the hub cannot be reached ({_first_line(error)}) and it is not in the cache"
+            raise _failure(repo, revision, reason) from error
+        log.warning("the hub cannot be reached (%s): the copy in the cache is used", error)
+
+
+def _failure(repo: str, revision: str | None, reason: str) -> DownloadError:
+    from huggingface_hub import constants
+
+    name, url = f"{repo}@{revision}" if revision else repo, _url(repo, revision)
+    return DownloadError(
+        f"{name} cannot be pulled: {reason}; from {url} to {constants.HF_HUB_CACHE}",
+        hint=f"or fetch {url} with a browser, then: moce models import {HUB_FILE}",
+    )
 
 
 def _fetch(
     repo: str, revision: str | None, sha256: str | None, *, show_progress: bool
 ) -> tuple[Pull, str, str]:
     """The cached file, its SHA-256, and the one it should have."""
-    from huggingface_hub import constants, hf_hub_download
+    from huggingface_hub import hf_hub_download
 
     try:
         with _bars(show_progress):
             path = hf_hub_download(repo, HUB_FILE, revision=revision, library_name="moce")
     except Exception as error:  # the client lets its HTTP library's errors through, and more
-        url = _url(repo, revision)
-        name = f"{repo}@{revision}" if revision else repo
-        raise DownloadError(
-            f"{name} cannot be pulled: {_reason(error, repo, revision)}; from {url} "
-            f"to {constants.HF_HUB_CACHE}",
-            hint=f"or fetch {url} with a browser, then: moce models import {HUB_FILE}",
-        ) from error
+        raise _failure(repo, revision, _reason(error, repo, revision)) from error
     pulled = _as_pull(repo, revision, Path(path))
     digest = sha256_of(Path(path))
     return pulled, digest, sha256 or pulled.sha256 or digest
 
 
 def _as_pull(repo: str, revision: str | None, path: Path) -> Pull:
-    """A cached file; large ones lie under their SHA-256 as name."""
-    blob = path.resolve().name
+    """A cached file: a link to a blob, which for large files is named after its SHA-256."""
+    blob = Path(os.readlink(path)).name if path.is_symlink() else ""  # it may be a link as well
     is_digest = len(blob) == _SHA256_DIGITS and set(blob) <= set("0123456789abcdef")
     return Pull(repo, revision, path.parent.name, blob if is_digest else "", str(path))
 
@@ -211,7 +245,7 @@ def _reason(error: BaseException, repo: str, revision: str | None) -> str:
             if constants.HF_HUB_OFFLINE:
                 return "offline mode is on (HF_HUB_OFFLINE) and it is not in the cache"
             cause = error.__cause__ or error
-            return f"the hub cannot be asked ({_first_line(cause)}) and it is not in the cache"
+            return f"the hub did not answer ({_first_line(cause)}) and it is not in the cache"
         case errors.EntryNotFoundError():
             return f"it holds no {HUB_FILE}"
         case OSError(strerror=str(text)):

@@ -70,7 +70,7 @@ def resolve(model: str, *, fetch: bool = True) -> ResolvedModel:
     if (path / HUB_FILE).is_file():
         return ResolvedModel(model, "file", path / HUB_FILE)
     hub_name = parse_hub_name(model)
-    if path.is_dir() and hub_name is None:
+    if model and path.is_dir() and hub_name is None:
         raise WeightsError(f"{model} is a folder without {HUB_FILE}")
     if model.endswith(catalogue.SUFFIX) or ((hub_name is None) and ("/" in model or "\\" in model)):
         raise WeightsError(f"there is no weights file {model}", hint=_suggest(path.stem))

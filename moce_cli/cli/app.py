@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import io
 import os
 import sys
 from typing import Annotated, Any
@@ -50,16 +51,14 @@ def _unexpected(error: Exception) -> None:
     if console.verbosity:
         console.err.print_exception()
     text = f"{type(error).__name__}: {error}".splitlines()[0]
-    console.error(
-        MoceError(f"unexpected {text}", "run again with -v and report what it prints")
-    )
+    console.error(MoceError(f"unexpected {text}", "run again with -v and report what it prints"))
     raise typer.Exit(1) from error
 
 
 app = typer.Typer(
     cls=MoceGroup,
     name="moce",
-    help="Restore damaged pictures: noise, compression and more, with experts that run when needed.",
+    help="Restore damaged pictures, with experts that run only when they are needed.",
     no_args_is_help=True,
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
@@ -89,4 +88,7 @@ def root(
 
 def main() -> None:
     """Entry point of the `moce` command."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # file names may be any bytes
     app()

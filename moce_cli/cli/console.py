@@ -31,7 +31,7 @@ class Console:
 
     def json(self, value: object) -> None:
         """A result as one JSON object on one line of stdout."""
-        sys.stdout.write(json.dumps(value, ensure_ascii=False, allow_nan=False) + "\n")
+        sys.stdout.write(json.dumps(value, allow_nan=False) + "\n")
         sys.stdout.flush()
 
     def say(self, text: str) -> None:

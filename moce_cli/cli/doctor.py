@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import platform
+from typing import TYPE_CHECKING
 
 import typer
 
 from moce_cli.cli import options
 from moce_cli.cli.console import configure, console
+
+if TYPE_CHECKING:
+    from moce_cli.runtime import Precision
 
 
 def doctor(
@@ -31,11 +35,12 @@ def doctor(
     chosen = runtime.choose_device(device)
     used = runtime.choose_precision(precision, chosen)
     fft_note = selfcheck.prepare(chosen)
-    errors = {
-        p: selfcheck.golden_error(chosen, p)
-        for p in dict.fromkeys((used, runtime.choose_precision("fp32", chosen)))
-    }
-    right = {p: error <= selfcheck.TOLERANCE[p] for p, error in errors.items()}
+    checked: tuple[Precision, ...] = (used,) if used == "fp32" else (used, "fp32")
+    errors: dict[str, float] = {}
+    right: dict[str, bool] = {}
+    for p in checked:
+        errors[p] = selfcheck.golden_error(chosen, p)
+        right[p] = errors[p] <= selfcheck.TOLERANCE[p]
     plan = make_plan(
         PRESETS["moce_ir_xs"],
         chosen,

@@ -99,8 +99,9 @@ def _show(image: str, report: Report) -> None:
     console.out.print(table)
     macs = report.macs
     console.result(
-        f"{macs.run / 1e9:.2f} GMAC of {macs.all_experts / 1e9:.2f} with all experts: skipping saved "
-        f"{macs.saved_of_experts:.1%} of the experts' work, {macs.saved_of_network:.1%} of the network's"
+        f"{macs.run / 1e9:.2f} GMAC of {macs.all_experts / 1e9:.2f} with all experts: skipping "
+        f"saved {macs.saved_of_experts:.1%} of the experts' work, {macs.saved_of_network:.1%} of "
+        "the network's"
     )
     for note in report.notes:
         console.warn(note)

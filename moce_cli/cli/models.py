@@ -221,7 +221,8 @@ def convert(
     )
     console.say(f"converted {file}: {done.preset or 'an architecture without a name'}")
     if done.ignored:
-        console.say(f"{done.ignored} entries were not the network's and were left out")
+        entries = "entry" if done.ignored == 1 else "entries"
+        console.say(f"left out {done.ignored} {entries} of its state outside the network")
     console.say(f"licence: {done.card.licence}")
     console.result(str(done.path))
 
@@ -263,8 +264,8 @@ def push(
 ) -> None:
     """Publish a model on a hub with its card; the token is the hub client's (hf auth login)."""
     configure(quiet=quiet, verbosity=verbose)
-    if _hub_name(repo)[1] is not None:
-        raise UsageError(f"{repo!r} names a revision: a push goes to the newest")
+    if (parsed := parse_hub_name(repo)) is None or parsed[1] is not None:
+        raise UsageError(f"{repo!r} is no repository to push to", hint="ORG/REPO, nothing more")
     address = hub.push(
         catalogue.file_of(describe(name)),
         repo,

@@ -22,7 +22,7 @@ BARS = 0.1
 
 
 def fired(experts: dict[int, int]) -> str:
-    """Which experts ran and how often, such as `0×3 2×2`."""
+    """Which experts ran, each with how often."""
     return " ".join(f"{e}×{n}" for e, n in experts.items() if n) or "none"  # noqa: RUF001 -- a multiplication sign is meant
 
 

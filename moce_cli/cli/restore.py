@@ -33,7 +33,7 @@ def restore(
         typer.Option(
             "--output",
             "-o",
-            help="A file, a folder, or - for a pipe. Without it: NAME.restored.EXT beside the input.",
+            help="A file, a folder, or - for a pipe; else NAME.restored.EXT beside the input.",
             rich_help_panel="Output",
         ),
     ] = None,

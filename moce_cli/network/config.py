@@ -10,6 +10,8 @@ from moce_cli.errors import ConfigError
 DOWNSCALE = 8
 """Three halvings: the network's working height and width are multiples of this."""
 
+MOST_EXPERTS = 8
+
 
 @dataclass(frozen=True, slots=True)
 class MoCEIRConfig:
@@ -51,12 +53,16 @@ class MoCEIRConfig:
             if len(values) != lengths.get(name, 1):
                 raise ConfigError(f"{name} has {len(values)} entries, it needs {lengths[name]}")
             for value in values:
-                # bool is an int to Python; a block count of True is a mistake all the same
-                if isinstance(value, bool) or not isinstance(value, int) or value < 1:  # pyright: ignore[reportUnnecessaryIsInstance] -- files may hold anything
+                # files may hold anything, and True is an int to Python
+                if type(value) is not int or value < 1:
                     raise ConfigError(f"{name} holds {value!r}, it needs whole numbers from 1 on")
+        if self.num_experts > MOST_EXPERTS:
+            raise ConfigError(
+                f"num_experts is at most {MOST_EXPERTS}: each halves the last one's rank"
+            )
         if self.top_k > self.num_experts:
             raise ConfigError(
-                f"top_k is {self.top_k}, but there are only {self.num_experts} experts to choose from"
+                f"top_k is {self.top_k}, but there are only {self.num_experts} experts"
             )
         smallest_rank = 2 ** (self.num_experts - 1)
         if self.width % smallest_rank:
@@ -67,7 +73,8 @@ class MoCEIRConfig:
         for level, heads in enumerate(self.heads):
             if self.level_width(level) % heads:
                 raise ConfigError(
-                    f"{heads} heads do not divide the {self.level_width(level)} channels of level {level}"
+                    f"{heads} heads do not divide the {self.level_width(level)} channels "
+                    f"of level {level}"
                 )
 
     def level_width(self, level: int) -> int:
@@ -105,14 +112,20 @@ class MoCEIRConfig:
             ConfigError: a key is unknown or missing, or a value does not fit.
         """
         known = {field.name for field in fields(cls)}
-        required = {"width", "encoder_blocks", "latent_blocks", "decoder_blocks", "refinement_blocks"}
+        required = {
+            "width",
+            "encoder_blocks",
+            "latent_blocks",
+            "decoder_blocks",
+            "refinement_blocks",
+        }
         if unknown := sorted(set(values) - known):
             raise ConfigError(f"unknown architecture key {unknown[0]!r}")
         if missing := sorted(required - set(values)):
             raise ConfigError(f"the architecture lacks {missing[0]!r}")
         plain = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
         try:
-            return cls(**plain)  # pyright: ignore[reportArgumentType] -- __post_init__ checks every value
+            return cls(**plain)  # pyright: ignore[reportArgumentType] -- checked by __post_init__
         except TypeError as error:
             raise ConfigError(f"the architecture does not read as numbers: {error}") from error
 
@@ -140,4 +153,4 @@ PRESETS: dict[str, MoCEIRConfig] = {
         refinement_blocks=4,
     ),
 }
-"""Architectures by name: `moce_ir_s` and `moce_ir` are the paper's, `moce_ir_xs` is ours for CPUs."""
+"""Architectures by name: two of the paper's, and `moce_ir_xs`, ours for CPUs."""

@@ -107,7 +107,7 @@ class TransposedAttention(nn.Module):
 
 
 class CrossAttention(nn.Module):
-    """Attention over channels, the query from one picture of features, key and value from another."""
+    """Attention over channels: the query from one source, key and value from another."""
 
     def __init__(self, channels: int, heads: int) -> None:
         super().__init__()

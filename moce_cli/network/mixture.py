@@ -21,9 +21,7 @@ class Mixture(nn.Module):
             ComplexityExpert(channels, config.expert_rank(level, e), config.expert_window(e))
             for e in range(config.num_experts)
         )
-        self.router = Router(
-            channels, config.level_width(3), config.num_experts, config.top_k
-        )
+        self.router = Router(channels, config.level_width(3), config.num_experts, config.top_k)
         self.project = nn.Linear(channels, channels, bias=False)
 
     def forward(self, x: Tensor, shared: Tensor, routing: BlockRouting) -> Tensor:

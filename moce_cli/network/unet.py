@@ -139,7 +139,7 @@ class MoCEIR(nn.Module):
         padded_h, padded_w = (-(-side // DOWNSCALE) * DOWNSCALE for side in (h, w))
         padded = pad_by_reflection(degraded, padded_h, padded_w)
 
-        # features take the weights' type; the picture itself stays as it came, to be added at the end
+        # features take the weights' type; the picture stays as it came, to be added at the end
         x = self.embed(padded.permute(0, 2, 3, 1).contiguous().to(self.embed.weight.dtype))
         skips: list[Tensor] = []
         for blocks, down in zip(self.encoder, self.down, strict=True):

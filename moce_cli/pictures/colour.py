@@ -51,12 +51,12 @@ def to_srgb(image: Image.Image, icc: bytes | None) -> tuple[Image.Image, bytes |
             converted = None
         if converted is not None:
             how = "its profile" if kind == "CMYK" else "their definition"
-            return converted, srgb_profile(), f"{kind} colours were turned into sRGB by {how}."
+            return converted, srgb_profile(), f"{kind} colours were turned into sRGB by {how}"
     because = "its profile is unusable" if icc else "it has no profile"
     return (
         image.convert("RGB"),
         None,
-        f"{kind} colours were turned into RGB by the plain formula, since {because}.",
+        f"{kind} colours were turned into RGB by the plain formula, since {because}",
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import logging
 from dataclasses import replace
 
@@ -11,6 +12,7 @@ from PIL import Image
 from moce_cli.errors import InputError
 from moce_cli.pictures import decode, exif
 from moce_cli.pictures.guard import pillow_guard
+from moce_cli.pictures.ifd import Directories
 from moce_cli.pictures.picture import Header, Picture, Source, to_depth
 from moce_cli.pictures.reading import upright_source
 
@@ -27,16 +29,20 @@ def from_pillow(image: Image.Image) -> Picture:
     block = info.get("exif")
     with pillow_guard():
         try:
+            image.load()  # Pillow turns a TIFF upright here, and resets its tag
             if not block and (tags := image.getexif()):
                 block = tags.tobytes()
+            if block and image.format == "TIFF":
+                tables = Directories(io.BytesIO(exif.bare(block)))
+                block = exif.from_tiff(tables, tables.read(tables.first)[0])
             found = decode.samples(image, info.get("icc_profile"))
         except decode.UnsupportedError as error:
             raise InputError(
-                f"The image holds {error}, which are not supported yet.",
-                hint="Convert it to 8 or 16 bits.",
+                f"the image holds {error}, which are not supported yet",
+                hint="convert it to 8 or 16 bits",
             ) from error
         except Exception as error:  # a lazy image from a damaged file
-            raise InputError(f"The image can't be decoded: {error}.") from error
+            raise InputError(f"the image can't be decoded: {error}") from error
     packet = info.get("xmp")
     source = Source(
         depth=found.pixels.dtype.itemsize * 8,
@@ -59,7 +65,7 @@ def to_pillow(picture: Picture) -> Image.Image:
     so); 16-bit grey becomes "I;16".
     """
     if picture.depth == 16 and (picture.channels == 3 or picture.alpha is not None):
-        _log.info("Pillow holds no 16-bit colour: values were rounded to 8 bits.")
+        _log.info("Pillow holds no 16-bit colour: values were rounded to 8 bits")
         picture = replace(
             picture,
             pixels=to_depth(picture.pixels, 8),

@@ -18,6 +18,7 @@ from moce_cli.pictures.picture import Picture, Source, to_depth
 DEFAULT_QUALITY = 95
 # The luminance table of quality 90 sums to this; a source's tables are kept if they are as fine.
 FINE_LUMINANCE_SUM = 736
+MAX_DPI = 65535  # what JPEG can state
 MARKER_BYTES = 65533  # of data in one JPEG segment
 _XMP_BYTES = MARKER_BYTES - 29  # behind its identifier
 _NAMES = {
@@ -44,8 +45,8 @@ def encode(picture: Picture, name: str, quality: int | None) -> tuple[bytes, tup
     if max(picture.height, picture.width) > known.max_side:
         raise OutputError(
             f"{name} holds sides up to {known.max_side} pixels; this picture is "
-            f"{picture.width} x {picture.height}.",
-            hint="PNG and TIFF hold it.",
+            f"{picture.width} x {picture.height}",
+            hint="PNG and TIFF hold it",
         )
     fitted, notes = _fit(picture, known)
     if name == "PNG":
@@ -60,16 +61,16 @@ def _fit(picture: Picture, known: Format) -> tuple[Picture, tuple[str, ...]]:
     notes: list[str] = []
     pixels, alpha = picture.pixels, picture.alpha
     if picture.depth not in known.depths:
-        notes.append(f"{known.name} holds 8 bits: 16-bit values were rounded.")
+        notes.append(f"{known.name} holds 8 bits: 16-bit values were rounded")
         pixels = to_depth(pixels, 8)
         alpha = None if alpha is None else to_depth(alpha, 8)
     if alpha is not None and not known.alpha:
-        notes.append(f"{known.name} holds no alpha: the picture was laid on white.")
+        notes.append(f"{known.name} holds no alpha: the picture was laid on white")
         weight = alpha.astype(np.uint32)[:, :, None]
         mixed = pixels * weight + 255 * (255 - weight)
         pixels, alpha = ((mixed + 127) // 255).astype(np.uint8), None
     if pixels.shape[2] == 1 and not known.grey:
-        notes.append(f"{known.name} holds no grey: it was stored as RGB.")
+        notes.append(f"{known.name} holds no grey: it was stored as RGB")
     source, more = _fit_metadata(picture, known)
     return Picture(pixels, alpha, source), (*notes, *more)
 
@@ -77,35 +78,38 @@ def _fit(picture: Picture, known: Format) -> tuple[Picture, tuple[str, ...]]:
 def _fit_metadata(picture: Picture, known: Format) -> tuple[Source, list[str]]:
     notes: list[str] = []
     source = picture.source
+    if source.dpi and not all(1 <= dots <= MAX_DPI for dots in source.dpi):
+        notes.append(f"a resolution of {source.dpi} dots per inch is none: it was dropped")
+        source = replace(source, dpi=None)
     if source.exif:
         try:
             block = exif_block.upright(source.exif, height=picture.height, width=picture.width)
         except DamagedError as error:
             block = None
-            notes.append(f"The EXIF data was dropped: {error}.")
+            notes.append(f"the EXIF data was dropped: {error}")
         source = replace(source, exif=block)
     for field, told in _NAMES.items():
         if getattr(source, field) and field not in known.holds:
             if field != "dpi" or not exif_block.states_dpi(source.exif):
-                notes.append(f"{known.name} holds no {told}: it was dropped.")
+                notes.append(f"{known.name} holds no {told}: it was dropped")
             source = replace(source, **{field: None})
     if known.name == "JPEG":
         for field, most in (("exif", MARKER_BYTES - 6), ("xmp", _XMP_BYTES), ("iptc", 65000)):
             data = getattr(source, field)
             if data and len(data) > most:
                 told = _NAMES[field]
-                notes.append(f"JPEG holds {told} of up to {most} bytes: {len(data)} were dropped.")
+                notes.append(f"JPEG holds {told} of up to {most} bytes: {len(data)} were dropped")
                 source = replace(source, **{field: None})
     if "text" not in known.holds:
         kept = [t for t in source.text if known.name == "JPEG" and t[0].lower() == "comment"][:1]
         dropped = [keyword for keyword, _ in source.text if keyword not in [k for k, _ in kept]]
         if dropped:
             listed = ", ".join(repr(keyword) for keyword in dropped)
-            notes.append(f"{known.name} holds no text named {listed}: it was dropped.")
+            notes.append(f"{known.name} holds no text named {listed}: it was dropped")
         source = replace(source, text=tuple(kept))
     if source.png_chunks and "png_chunks" not in known.holds:
         if not source.icc and any(n in (b"gAMA", b"cICP") for n, _ in source.png_chunks):
-            notes.append(f"{known.name} can't say how a PNG's colours are encoded: dropped.")
+            notes.append(f"{known.name} can't say how a PNG's colours are encoded: dropped")
         source = replace(source, png_chunks=())
     return source, notes
 
@@ -121,7 +125,7 @@ def _by_pillow(picture: Picture, name: str, quality: int | None) -> bytes:
     out = io.BytesIO()
     dpi = None if source.dpi is None else (source.dpi[1], source.dpi[0])
     if name == "BMP":
-        image.save(out, "BMP", **({"dpi": dpi} if dpi else {}))
+        image.save(out, "BMP", dpi=dpi or (0, 0))  # else Pillow states 96
     elif name == "WebP":
         lossless = quality is None and not source.lossy
         image.save(
@@ -144,9 +148,8 @@ def _by_pillow(picture: Picture, name: str, quality: int | None) -> bytes:
             options["subsampling"] = 0
         if dpi:
             options["dpi"] = dpi
-        for keyword, text in source.text:
-            options["comment"] = text.encode("utf-8")[:MARKER_BYTES]
-            del keyword
+        if source.text:  # `_fit_metadata` has left a comment
+            options["comment"] = source.text[0][1].encode("utf-8")[:MARKER_BYTES]
         if source.iptc:
             options["extra"] = _photoshop(source.iptc)
         image.save(

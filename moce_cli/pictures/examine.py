@@ -84,9 +84,9 @@ def _check_size(height: int, width: int, max_pixels: int) -> None:
         raise DamagedError(f"its size is {width} x {height}")
     if height * width > max_pixels:
         raise InputError(
-            f"It states {width} x {height} = {height * width} pixels, more than the "
-            f"{max_pixels} allowed.",
-            hint="If it is no decompression bomb, raise --max-pixels.",
+            f"it states {width} x {height} = {height * width} pixels, more than the "
+            f"{max_pixels} allowed",
+            hint="if it is no decompression bomb, raise --max-pixels",
         )
 
 
@@ -97,7 +97,7 @@ def _png(file: BinaryIO, *, check_data: bool) -> Facts:
     try:
         icc = png.profile(found)
     except DamagedError as error:
-        notes.append(f"The colour profile was left out: {error}.")
+        notes.append(f"the colour profile was left out: {error}")
     texts = png.texts(found)
     metadata = dict(texts)
     exif_block = found.first(b"eXIf") or _raw_profile(metadata, ("exif", "APP1"))
@@ -159,6 +159,7 @@ def _tiff(file: BinaryIO) -> Facts:
         iptc=data(tiff.IPTC),
         dpi=tiff.resolution(found),
         lossy=found.lossy,
+        notes=found.notes,
     )
     if exif.ORIENTATION in found.tags:
         turn = found.value(exif.ORIENTATION, 1)
@@ -227,7 +228,7 @@ def _pillow(file: BinaryIO, kind: str) -> Facts:
         if info.get("jfif_unit") == 0:
             dots = None  # a ratio of sides, no density
     if b"HasExtendedXMP" in info.get("xmp", b""):
-        notes.append("The further parts of a large XMP packet were left out.")
+        notes.append("the further parts of a large XMP packet were left out")
     source = Source(
         format=kind,
         depth=depth,

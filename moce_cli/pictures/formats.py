@@ -84,10 +84,10 @@ def format_for(target: str | os.PathLike[str]) -> str:
     known = EXTENSIONS.get(extension)
     if known is None or not known.writable:
         allowed = ", ".join(e for e, f in EXTENSIONS.items() if f.writable)
-        told = f"The extension {extension!r}" if extension else f"{text!r} has no extension: it"
+        told = f"the extension {extension!r}" if extension else f"{text!r} has no extension: it"
         raise OutputError(
-            f"{told} names no format that can be written; those that can: {allowed}.",
-            hint="Give the format with --format.",
+            f"{told} names no format that can be written; those that can: {allowed}",
+            hint="give the format with --format",
         )
     return known.name
 
@@ -103,7 +103,7 @@ def format_named(name: str) -> str:
         if known.writable and (wanted == known.name.lower() or f".{wanted}" in known.extensions):
             return known.name
     allowed = ", ".join(known.name.lower() for known in FORMATS.values() if known.writable)
-    raise UsageError(f"--format {name!r} is unknown; these can be written: {allowed}.")
+    raise UsageError(f"--format {name!r} is unknown; these can be written: {allowed}")
 
 
 SIGNATURE_BYTES = 16

@@ -19,7 +19,7 @@ def opencv() -> ModuleType:
         import cv2
     except ImportError as error:
         raise MoceError(
-            f"OpenCV can't be loaded: {error}.",
+            f"OpenCV can't be loaded: {error}",
             hint="Replace it: pip uninstall opencv-python; pip install opencv-python-headless",
         ) from error
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)

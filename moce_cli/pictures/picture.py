@@ -97,13 +97,13 @@ class Picture:
         """Check the arrays."""
         shape, dtype = self.pixels.shape, self.pixels.dtype
         if len(shape) != 3 or shape[2] not in (1, 3) or min(shape) < 1:
-            raise UsageError(f"Pixels of shape {shape} are no picture: (H, W, 1 or 3) is.")
+            raise UsageError(f"pixels of shape {shape} are no picture: (H, W, 1 or 3) is")
         if dtype.name not in ("uint8", "uint16"):
-            raise UsageError(f"Pixels of type {dtype} are no picture: uint8 or uint16 are.")
+            raise UsageError(f"pixels of type {dtype} are no picture: uint8 or uint16 are")
         if self.alpha is not None and (self.alpha.shape, self.alpha.dtype) != (shape[:2], dtype):
             raise UsageError(
-                f"An alpha of shape {self.alpha.shape} and type {self.alpha.dtype} does not fit "
-                f"pixels of shape {shape} and type {dtype}."
+                f"an alpha of shape {self.alpha.shape} and type {self.alpha.dtype} does not fit "
+                f"pixels of shape {shape} and type {dtype}"
             )
         object.__setattr__(self, "pixels", np.ascontiguousarray(self.pixels))
         if self.alpha is not None:

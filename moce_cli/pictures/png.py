@@ -84,6 +84,7 @@ def scan(file: BinaryIO, *, check_data: bool) -> Png:
     Raises:
         DamagedError: cut short, a wrong checksum, or no such picture.
     """
+    size = file.seek(0, 2)
     file.seek(len(SIGNATURE))
     png: Png | None = None
     chunks: list[tuple[bytes, bytes]] = []
@@ -95,15 +96,15 @@ def scan(file: BinaryIO, *, check_data: bool) -> Png:
         length, name = struct.unpack(">I4s", head)
         if png is None and (name != b"IHDR" or length != 13):
             raise DamagedError("its header is missing")
+        at = file.tell()
+        if at + length + 4 > size:
+            raise DamagedError("it is cut short")
         if name == b"IDAT" and not check_data:
-            data.append((file.tell(), length))
+            data.append((at, length))
             file.seek(length + 4, 1)
             continue
-        at = file.tell()
         body = file.read(length)
         stated = file.read(4)
-        if len(body) < length or len(stated) < 4:
-            raise DamagedError("it is cut short")
         if zlib.crc32(body, zlib.crc32(name)) != int.from_bytes(stated, "big"):
             raise DamagedError(f"the checksum of its {name.decode('latin-1')!r} chunk is wrong")
         if png is None:
@@ -125,9 +126,11 @@ def _header(body: bytes) -> Png:
 
 
 def texts(png: Png) -> list[tuple[str, str]]:
-    """The (keyword, text) pairs; those that can't be read are left out."""
+    """The (keyword, text) pairs; those that can't be read, or are bombs, are left out."""
     found: list[tuple[str, str]] = []
     for name, data in png.chunks:
+        if sum(len(text) for _, text in found) > TEXT_BYTES:
+            break
         keyword, _, rest = data.partition(b"\0")
         try:
             if name == b"tEXt":

@@ -96,13 +96,13 @@ def _opened(
 
 def _why_not_opened(called: str, error: OSError | ValueError) -> str:
     if isinstance(error, FileNotFoundError):
-        return f"{called}: there is no such file."
+        return f"{called}: there is no such file"
     if isinstance(error, IsADirectoryError):
-        return f"{called} is a folder, not a picture."
+        return f"{called} is a folder, not a picture"
     if isinstance(error, PermissionError):
-        return f"{called} can't be read: permission denied."
+        return f"{called} can't be read: permission denied"
     reason = error.strerror if isinstance(error, OSError) else str(error)
-    return f"{called} can't be read: {reason}."
+    return f"{called} can't be read: {reason}"
 
 
 @contextlib.contextmanager
@@ -115,7 +115,7 @@ def _spooled(stream: BinaryIO, called: str) -> Generator[BinaryIO, None, None]:
             if sniff(start):
                 shutil.copyfileobj(stream, spool, 2**20)
         except OSError as error:
-            raise InputError(f"{called} can't be read: {error.strerror}.") from error
+            raise InputError(f"{called} can't be read: {error.strerror}") from error
         spool.seek(0)
         yield cast("BinaryIO", spool)
 
@@ -131,20 +131,20 @@ def _explained(called: str) -> Generator[None, None, None]:
     except MoceError:
         raise
     except MemoryError as error:
-        raise InputError(f"{called} does not fit into memory.") from error
+        raise InputError(f"{called} does not fit into memory") from error
     except decode.UnsupportedError as error:
         raise InputError(
-            f"{called} holds {error}, which are not supported yet.",
-            hint="Convert it to 8 or 16 bits.",
+            f"{called} holds {error}, which are not supported yet",
+            hint="convert it to 8 or 16 bits",
         ) from error
     except DamagedError as error:
-        raise InputError(f"{called} is damaged: {error}.") from error
+        raise InputError(f"{called} is damaged: {error}") from error
     except UnidentifiedImageError as error:  # its own words name an object in memory
-        raise InputError(f"{called} is damaged: its header makes no sense.") from error
+        raise InputError(f"{called} is damaged: its header makes no sense") from error
     except Exception as error:  # Pillow raises nearly any kind for a damaged file
         _log.debug("%s", called, exc_info=True)
         reason = str(error).strip().rstrip(".") or type(error).__name__
-        raise InputError(f"{called} is damaged or cut short: {reason}.") from error
+        raise InputError(f"{called} is damaged or cut short: {reason}") from error
 
 
 def _lower(sentence: str) -> str:
@@ -156,12 +156,12 @@ def _recognise(file: BinaryIO) -> str:
     start = file.read(SIGNATURE_BYTES)
     file.seek(0)
     if not start:
-        raise InputError("The file is empty.")
+        raise InputError("the file is empty")
     kind = sniff(start)
     if kind is None:
         raise InputError(
-            f"This is no picture of a kind that is read ({', '.join(FORMATS)}); "
-            f"it begins with {start[:8]!r}."
+            f"this is no picture of a kind that is read ({', '.join(FORMATS)}); "
+            f"it begins with {start[:8]!r}"
         )
     return kind
 
@@ -191,7 +191,7 @@ def _picture(file: BinaryIO, facts: Facts) -> Picture:
         raise DamagedError(f"its pixels are {pixels.shape[:2]}, not as its header says")
     notes = list(found.notes)
     if facts.frames > 1:
-        notes.append(f"The first of {facts.frames} pages or frames was taken.")
+        notes.append(f"the first of {facts.frames} pages or frames was taken")
     source = replace(facts.source, icc=found.icc)
     return Picture(pixels, alpha, upright_source(source, facts.orientation, header, notes))
 
@@ -205,7 +205,7 @@ def upright_source(source: Source, orientation: int, header: Header, notes: list
             block = exif.upright(block, height=header.height, width=header.width, transposed=turned)
         except DamagedError as error:
             block = None
-            notes.append(f"The EXIF data was left out: {error}.")
+            notes.append(f"the EXIF data was left out: {error}")
     return replace(
         source,
         exif=block,

@@ -29,6 +29,7 @@ XMP, IPTC, ICC = 700, 33723, 34675
 MAX_PAGES = 10_000
 
 _MODES = {0: "grey", 1: "grey", 2: "RGB", 3: "palette", 5: "CMYK", 6: "YCbCr", 8: "Lab"}
+_COLOURS = {0: 1, 1: 1, 2: 3, 3: 1, 5: 4, 6: 3, 8: 3}
 # none, LZW, Deflate (both numbers), PackBits, LZMA, Zstandard: they know bytes, not samples
 _BYTE_COMPRESSIONS = (1, 5, 8, 32946, 32773, 34925, 50000)
 _LOSSY = (6, 7, 34712, 50001, 50002)
@@ -72,11 +73,25 @@ class Tiff:
     @property
     def alpha_kind(self) -> int:
         """0: no alpha; 1: premultiplied; 2: not."""
-        colours = {0: 1, 1: 1, 2: 3, 3: 1}.get(self.value(PHOTOMETRIC), 9)
+        colours = _COLOURS.get(self.value(PHOTOMETRIC), 64)
         extra = self.values(EXTRA)
         if not extra and colours == 3 and self.value(SAMPLES, 1) == 4:
             return 2  # as Pillow and others take a fourth sample without a word about it
-        return extra[0] if extra and extra[0] in (1, 2) and colours < 9 else 0
+        return extra[0] if extra and extra[0] in (1, 2) and colours <= 3 else 0
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What reading, here or by Pillow, can't keep of such samples."""
+        notes: list[str] = []
+        if self.alpha_kind == 1:
+            notes.append("colours stored multiplied by alpha were divided by it, with rounding")
+        if self.depth == 16 and not self.is_ours:
+            notes.append(f"{self.mode} samples of 16 bits were read with 8")
+        colours = _COLOURS.get(self.value(PHOTOMETRIC), 64)
+        further = self.value(SAMPLES, 1) - colours - bool(self.alpha_kind)
+        if further > 0:
+            notes.append(f"{further} further channels were left out")
+        return tuple(notes)
 
     @property
     def lossy(self) -> bool:
@@ -167,13 +182,9 @@ def decode16(file: BinaryIO, tiff: Tiff, icc: bytes | None) -> Samples:
         pixels = ~pixels
     kind = tiff.alpha_kind
     alpha = array[:, :, colours].copy() if kind else None
-    notes: tuple[str, ...] = ()
     if alpha is not None and kind == 1:
         pixels = _unmultiply(pixels, alpha)
-        notes = ("Colours stored multiplied by alpha were divided by it, with rounding.",)
-    if channels > colours + bool(kind):
-        notes += (f"{channels - colours - bool(kind)} further channels were left out.",)
-    return Samples(pixels, alpha, icc, notes)
+    return Samples(pixels, alpha, icc)
 
 
 def _unpack(stored: bytes, tiff: Tiff, channels: int, plane: int, planes: int) -> Pixels:

@@ -51,7 +51,7 @@ def write(
         OutputError: it can't be written.
     """
     if quality is not None and not 1 <= quality <= 100:
-        raise UsageError(f"A quality of {quality} is out of range: 1 to 100.")
+        raise UsageError(f"a quality of {quality} is out of range: 1 to 100")
     name = _format(picture, target, format)
     if isinstance(target, Path) and not overwrite:
         _check_free(target)
@@ -61,9 +61,9 @@ def write(
     except MoceError:
         raise
     except MemoryError as error:
-        raise OutputError(f"{_called(target)}: there is not enough memory to encode it.") from error
+        raise OutputError(f"{_called(target)}: there is not enough memory to encode it") from error
     except Exception as error:  # whatever an encoder dislikes
-        raise OutputError(f"{_called(target)} can't be encoded as {name}: {error}.") from error
+        raise OutputError(f"{_called(target)} can't be encoded as {name}: {error}") from error
     if isinstance(target, Path):
         _write_file(target, data, picture, overwrite=overwrite)
     else:
@@ -71,7 +71,7 @@ def write(
             target.write(data)
             target.flush()
         except (OSError, ValueError) as error:
-            raise OutputError(f"{_called(target)} can't be written: {_reason(error)}.") from error
+            raise OutputError(f"{_called(target)} can't be written: {_reason(error)}") from error
     return notes
 
 
@@ -98,13 +98,11 @@ def _check_free(target: Path) -> None:
     try:
         there = os.path.lexists(target)
     except ValueError as error:
-        raise OutputError(f"{target!s} is no name for a file: {error}.") from error
+        raise OutputError(f"{target!s} is no name for a file: {error}") from error
     if there and target.is_dir():
-        raise OutputError(f"{target} is a folder; a picture can't be written over it.")
+        raise OutputError(f"{target} is a folder; a picture can't be written over it")
     if there:
-        raise OutputExistsError(
-            f"{target} is there already.", hint="Give --overwrite to replace it."
-        )
+        raise OutputExistsError(f"{target} is there already", hint="give --overwrite to replace it")
 
 
 def _write_file(target: Path, data: bytes, picture: Picture, *, overwrite: bool) -> None:
@@ -117,7 +115,7 @@ def _write_file(target: Path, data: bytes, picture: Picture, *, overwrite: bool)
                 os.fsync(file.fileno())
             _verify(temporary, picture)
             if target.is_dir():
-                raise OutputError(f"{target} is a folder; a picture can't be written over it.")
+                raise OutputError(f"{target} is a folder; a picture can't be written over it")
             if not overwrite:
                 _check_free(target)
             temporary.replace(target)
@@ -127,9 +125,9 @@ def _write_file(target: Path, data: bytes, picture: Picture, *, overwrite: bool)
     except (OSError, ValueError) as error:
         if isinstance(error, FileNotFoundError | NotADirectoryError):
             raise OutputError(
-                f"{target} can't be written: there is no folder {target.parent}."
+                f"{target} can't be written: there is no folder {target.parent}"
             ) from error
-        raise OutputError(f"{target} can't be written: {_reason(error)}.") from error
+        raise OutputError(f"{target} can't be written: {_reason(error)}") from error
 
 
 def _verify(path: Path, picture: Picture) -> None:
@@ -137,9 +135,9 @@ def _verify(path: Path, picture: Picture) -> None:
     try:
         found = probe(path, max_pixels=picture.height * picture.width)
     except InputError as error:
-        raise OutputError(f"What was written can't be read again: {error.message}") from error
+        raise OutputError(f"what was written can't be read again: {error.message}") from error
     if (found.height, found.width) != (picture.height, picture.width):
         raise OutputError(
-            f"What was written is {found.width} x {found.height}, not "
-            f"{picture.width} x {picture.height}."
+            f"what was written is {found.width} x {found.height}, not "
+            f"{picture.width} x {picture.height}"
         )

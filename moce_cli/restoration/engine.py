@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +16,7 @@ from moce_cli.errors import DeviceError
 from moce_cli.network import MoCEIR, Routing, force
 from moce_cli.restoration.plan import Plan, sample_size
 from moce_cli.restoration.report import Tally
-from moce_cli.runtime import torch_dtype
+from moce_cli.runtime import Precision, torch_dtype
 from moce_cli.tiling import (
     MULTIPLE,
     SMALLEST_TILE,
@@ -28,7 +29,8 @@ from moce_cli.tiling import (
 
 log = logging.getLogger(__name__)
 
-Array = npt.NDArray[np.uint8] | npt.NDArray[np.uint16] | npt.NDArray[np.float32]
+Array = npt.NDArray[Any]
+"""uint8, uint16 or float32."""
 Progress = Callable[[int, int], None]
 """Called with tiles done and tiles in all."""
 
@@ -57,11 +59,10 @@ class Outcome:
 class Engine:
     """A network on a device, in a precision."""
 
-    def __init__(self, network: MoCEIR, device: torch.device, plan_precision: str) -> None:
+    def __init__(self, network: MoCEIR, device: torch.device, precision: Precision) -> None:
         self.config = network.config
         self.device = device
-        dtype = torch_dtype(plan_precision)  # pyright: ignore[reportArgumentType] -- checked by runtime
-        self.network = network.eval().requires_grad_(False).to(device, dtype)
+        self.network = network.eval().requires_grad_(False).to(device, torch_dtype(precision))
 
     def restore(
         self,
@@ -88,7 +89,7 @@ class Engine:
             DeviceError: out of memory at the smallest tile.
             NotFiniteError: the network's output is not finite.
         """
-        height, width, channels = pixels.shape
+        height, width = pixels.shape[:2]
         grid = plan.grid(height, width)
         tally = Tally(self.config)
         pinned = self._pin(pixels, grid, routing, tally, plan)
@@ -98,7 +99,7 @@ class Engine:
         done, total = 0, len(grid)
         scale = full_scale(pixels.dtype)
         while top < height:
-            # after a back-off the next grid begins a little above, so that its first rows have context
+            # after a back-off the next grid begins a little above, to give its first rows context
             start = max(0, top - plan.overlap) if top else 0
             grid = plan.grid(height - start, width)
             try:
@@ -182,9 +183,7 @@ class Engine:
 
     def _batch(self, pixels: Array, tiles: Sequence[Tile]) -> Tensor:
         """`(B, 3, h, w)` float32 in [0, 1] on the device."""
-        cut = np.stack(
-            [pixels[t.top : t.top + t.height, t.left : t.left + t.width] for t in tiles]
-        )
+        cut = np.stack([pixels[t.top : t.top + t.height, t.left : t.left + t.width] for t in tiles])
         if cut.dtype == np.uint16:
             cut = cut.astype(np.int32)  # torch knows too little of uint16
         batch = torch.from_numpy(cut).to(self.device).permute(0, 3, 1, 2).float()

@@ -1,4 +1,4 @@
-"""How a picture will be restored: chosen before it starts, from the machine and the picture's size."""
+"""How a picture will be restored: chosen from the machine and the picture's size."""
 
 from __future__ import annotations
 

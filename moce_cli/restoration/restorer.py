@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Generic, TypeVar, cast
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from PIL import Image
 
@@ -19,7 +18,14 @@ from moce_cli.checkpoints import Checkpoint, build, load_model
 from moce_cli.checkpoints.catalogue import DEFAULT_MODEL
 from moce_cli.errors import InputError, MoceError, UsageError
 from moce_cli.pictures import Picture, from_pillow, read, to_pillow
-from moce_cli.restoration.engine import Array, Engine, NotFiniteError, Outcome, Progress
+from moce_cli.restoration.engine import (
+    Array,
+    Engine,
+    NotFiniteError,
+    Outcome,
+    Progress,
+    full_scale,
+)
 from moce_cli.restoration.plan import Plan, make_plan
 from moce_cli.restoration.report import Report
 from moce_cli.runtime import Precision
@@ -180,11 +186,11 @@ class Restorer:
     ) -> tuple[Picture, Report]:
         pixels, report = self._pixels(picture.pixels, strength, progress)
         notes = (*picture.source.notes, *report.notes)
-        return picture.with_pixels(pixels), dataclasses.replace(report, notes=notes)  # pyright: ignore[reportArgumentType] -- the type of the input
+        return picture.with_pixels(pixels), dataclasses.replace(report, notes=notes)
 
     def _array(
-        self, array: npt.NDArray[np.generic], strength: float, progress: Progress | None
-    ) -> tuple[npt.NDArray[np.generic], Report]:
+        self, array: Array, strength: float, progress: Progress | None
+    ) -> tuple[Array, Report]:
         shape = array.shape
         if len(shape) not in (2, 3) or 0 in shape or (len(shape) == 3 and shape[2] > 4):
             raise InputError(f"an array of shape {shape} is no picture", "give (H, W) or (H, W, C)")
@@ -194,12 +200,16 @@ class Restorer:
         if array.dtype.kind == "f":
             low, high = float(np.min(pixels)), float(np.max(pixels))
             if not (low >= 0 and high <= 1):
-                raise InputError(f"the values reach from {low:g} to {high:g}", "scale them to [0, 1]")
+                raise InputError(
+                    f"the values reach from {low:g} to {high:g}", "scale them to [0, 1]"
+                )
             worked = pixels[..., :colour].astype(np.float32)
-        elif array.dtype in (np.uint8, np.uint16):
+        elif array.dtype.name in ("uint8", "uint16"):
             worked = pixels[..., :colour]
         else:
-            raise InputError(f"{array.dtype} is no pixel type", "use uint8, uint16 or floats in [0, 1]")
+            raise InputError(
+                f"{array.dtype} is no pixel type", "use uint8, uint16 or floats in [0, 1]"
+            )
         restored, report = self._pixels(worked, strength, progress)
         out = np.concatenate((restored.astype(array.dtype), pixels[..., colour:]), axis=2)
         return out.reshape(shape), report
@@ -274,5 +284,4 @@ class Restorer:
         flat = outcome.pixels.min() == outcome.pixels.max()
         # a nearly flat input may rightly become flat
         spread = float(pixels.max()) - float(pixels.min())
-        white = 1.0 if pixels.dtype.kind == "f" else float(np.iinfo(pixels.dtype).max)
-        return None if flat and spread > 0.5 * white else outcome
+        return None if flat and spread > 0.5 * full_scale(pixels.dtype) else outcome

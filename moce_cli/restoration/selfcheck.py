@@ -1,4 +1,4 @@
-"""Does this device compute what it should? A small network with known weights and a known answer."""
+"""Does this device compute what it should? A network whose answer is known."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ GOLDEN = (
     0.482362,
     2.423971,
 )
-"""Pixels of the answer in float32 on a CPU; `python -m moce_cli.restoration.selfcheck` prints them."""
+"""Pixels of the answer in float32 on a CPU, as `python -m` this module prints them."""
 TOLERANCE: dict[Precision, float] = {"fp32": 2e-3, "fp16": 0.05, "bf16": 0.2}
 """Largest error allowed, as a share of the answer's standard deviation."""
 

@@ -16,7 +16,8 @@ def restoration_loss(restored: Tensor, clean: Tensor, frequency_weight: float = 
         clean: as restored.
         frequency_weight: weight of the mean over all real and imaginary parts.
 
-    Source: MoCE-IR, supplement. Differs: the authors' documented commands leave the second term off.
+    Source: MoCE-IR, supplement.
+    Differs: the authors' documented commands leave the second term off.
     """
     difference = restored - clean
     spectrum = torch.view_as_real(torch.fft.rfft2(difference))

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from moce_cli.checkpoints import ModelCard, save
-from moce_cli.checkpoints.files import expected_shapes
 from moce_cli.checkpoints.resolution import random_state
 from moce_cli.network import MoCEIRConfig
+
+os.environ["HF_HUB_OFFLINE"] = "1"  # read once, when the hub's client is imported
 
 TINY = MoCEIRConfig(
     width=8,
@@ -68,10 +72,35 @@ def places(tmp_path, monkeypatch):
     monkeypatch.setenv("MOCE_WEIGHTS", str(folders["shipped"]))
     monkeypatch.setenv("MOCE_HOME", str(folders["home"]))
     monkeypatch.setenv("HF_HOME", str(folders["hf"]))
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     return folders
 
 
-@pytest.fixture(scope="session")
-def shapes():
-    return expected_shapes(TINY)
+@pytest.fixture
+def environment(places, hub):
+    names = ("HF_TOKEN", "HF_HUB_OFFLINE", "HF_HUB_CACHE", "HUGGING_FACE_HUB_TOKEN")
+    kept = {k: v for k, v in os.environ.items() if k not in names and "proxy" not in k.lower()}
+    return kept | {
+        "PYTHONPATH": str(Path(__file__).parents[2]),
+        "PYTHONWARNINGS": "error::UserWarning",
+        "HF_ENDPOINT": hub.url,
+        "HF_HUB_DISABLE_TELEMETRY": "1",
+        "HTTPS_PROXY": "http://127.0.0.1:9",  # whatever asks another host fails
+        "NO_PROXY": "127.0.0.1",
+        "NO_COLOR": "1",
+    }
+
+
+@pytest.fixture
+def moce(environment, tmp_path):
+    def run(*args, **extra):
+        return subprocess.run(
+            [sys.executable, "-m", "moce_cli", *args],
+            env=environment | extra,
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+
+    return run

@@ -227,13 +227,13 @@ def test_an_output_that_cannot_be_written(moce, picture, tmp_path):
     assert (folder / "a.png").exists()
 
 
-def test_an_output_folder_without_permission(moce, picture, tmp_path):
+def test_an_output_folder_without_permission(moce, picture, model_file, tmp_path):
     source = picture(tmp_path / "a.png")
     locked = tmp_path / "locked"
     locked.mkdir()
     assert moce("restore", source, "-o", tmp_path / "warm.png").exit_code == 0
     if os.geteuid() == 0:  # root may write anywhere: step down for the call
-        for folder in (tmp_path, *tmp_path.parents[:3]):
+        for folder in (tmp_path, *tmp_path.parents[:3], model_file.parent):
             folder.chmod(0o755)
         locked.chmod(0o555)
         os.seteuid(65534)
@@ -241,7 +241,9 @@ def test_an_output_folder_without_permission(moce, picture, tmp_path):
         locked.chmod(0o555)
     try:
         assert_sentence(moce("restore", source, "-o", locked / "b.png"), 6, "permission denied")
-        assert_sentence(moce("restore", source, "-o", locked / "c" / "b.png"), 6, "ermission denied")
+        assert_sentence(
+            moce("restore", source, "-o", locked / "c" / "b.png"), 6, "ermission denied"
+        )
     finally:
         if os.getuid() == 0:
             os.seteuid(0)
@@ -260,9 +262,7 @@ def test_a_model_that_is_not_there(moce, picture, tmp_path, model, words):
     assert_sentence(moce("restore", picture(tmp_path / "a.png"), "--model", model), 4, *words)
 
 
-def test_weights_that_are_cut_short_or_of_another_architecture(
-    moce, picture, model_file, tmp_path
-):
+def test_weights_that_are_cut_short_or_of_another_architecture(moce, picture, model_file, tmp_path):
     from safetensors.torch import load_file, save_file
 
     source = picture(tmp_path / "a.png")

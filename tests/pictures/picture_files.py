@@ -5,7 +5,7 @@ import struct
 import zlib
 
 import numpy as np
-from PIL import Image
+import tifffile
 
 ICC_MARK = b"moce test profile"
 
@@ -61,6 +61,14 @@ def png_of(array, extra=(), trailing=(), rows=None):
 def encoded(image, kind, **options):
     out = io.BytesIO()
     image.save(out, kind, **options)
+    return out.getvalue()
+
+
+def tiff_of(array, **options):
+    out = io.BytesIO()
+    if array.ndim == 3 and array.shape[2] == 1:
+        array = array[:, :, 0]  # else the first axis would be pages
+    tifffile.imwrite(out, array, metadata=None, **options)
     return out.getvalue()
 
 
@@ -128,8 +136,22 @@ def srgb_icc():
     return ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 
 
-def grey_image(height, width):
-    return Image.fromarray(noise(height, width, 1)[:, :, 0])
+def cmyk_icc():
+    """A CMYK profile of one small table: its first ink prints red, every other one black."""
+    lab = {(0, 0, 0, 0): (255, 128, 128), (1, 0, 0, 0): (136, 208, 195)}
+    corners = [tuple(index >> bit & 1 for bit in (3, 2, 1, 0)) for index in range(16)]
+    grid = b"".join(bytes(lab.get(corner, (0, 128, 128))) for corner in corners)
+    identity = struct.pack(">9i", *[65536 * (place % 4 == 0) for place in range(9)])
+    table = b"mft1\0\0\0\0" + bytes([4, 3, 2, 0]) + identity
+    table += bytes(range(256)) * 4 + grid + bytes(range(256)) * 3
+    white = b"XYZ \0\0\0\0" + struct.pack(">3i", 63190, 65536, 54061)
+    tags = struct.pack(">I", 2)
+    tags += struct.pack(">4sII", b"A2B0", 156, len(table))
+    tags += struct.pack(">4sII", b"wtpt", 156 + len(table), len(white))
+    body = tags + table + white
+    head = struct.pack(">I4sI4s4s4s", 128 + len(body), b"lcms", 2 << 24, b"prtr", b"CMYK", b"Lab ")
+    head += bytes(12) + b"acsp" + bytes(28) + struct.pack(">3i", 63190, 65536, 54061)
+    return head.ljust(128, b"\0") + body
 
 
 def stored_for(upright, orientation):

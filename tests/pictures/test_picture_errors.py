@@ -7,39 +7,19 @@ import subprocess
 import sys
 import threading
 import warnings
+import zlib
 
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from picture_files import encoded, exif_of, noise, png_chunks, png_file, png_of, smooth, xmp_of
+from picture_files import exif_of, noise, png_chunks, png_file, png_of
+from picture_whole import WHOLE
 from PIL import Image, ImageFile
 
 from moce_cli.errors import InputError, MoceError
-from moce_cli.pictures import Picture, Source, probe, read, write
 from moce_cli.pictures import opencv as opencv_module
-
-
-def file_of(kind, **options):
-    deep = kind.endswith("16")
-    pixels = noise(24, 40, 3, np.uint16) if deep else smooth(24, 40)
-    source = Source(exif=exif_of(6), xmp=xmp_of(), dpi=(72.0, 72.0), icc=None)
-    out = io.BytesIO()
-    write(Picture(pixels, None, source), out, format=kind.split()[0], **options)
-    return out.getvalue()
-
-
-WHOLE = {
-    **{kind: file_of(kind) for kind in ("PNG", "PNG 16", "JPEG", "WebP", "TIFF", "TIFF 16", "BMP")},
-    "WebP lossy": file_of("WebP", quality=80),
-    "JPEG progressive": encoded(Image.fromarray(smooth(24, 40)), "JPEG", progressive=True),
-    "JPEG CMYK": encoded(Image.fromarray(noise(24, 40, 4), "CMYK"), "JPEG"),
-    "TIFF LZW": encoded(Image.fromarray(smooth(24, 40)), "TIFF", compression="tiff_lzw"),
-    "TIFF plain": encoded(Image.fromarray(smooth(24, 40)), "TIFF"),
-    "TIFF PackBits": encoded(Image.fromarray(smooth(24, 40)), "TIFF", compression="packbits"),
-    "GIF": encoded(Image.fromarray(smooth(24, 40)).quantize(64), "GIF"),
-    "PNG palette": encoded(Image.fromarray(smooth(24, 40)).quantize(64), "PNG", transparency=3),
-}
+from moce_cli.pictures import probe, read, write
 
 
 @pytest.mark.parametrize("kind", WHOLE)
@@ -51,7 +31,7 @@ def test_a_file_cut_short_is_an_error(kind):
     for cut in cuts:
         with pytest.raises(InputError) as caught:
             read(io.BytesIO(data[:cut]))
-        assert caught.value.message.endswith(".")
+        assert caught.value.message[-1] not in ".!"
         assert "\n" not in caught.value.message
 
 
@@ -59,9 +39,12 @@ def check_only_moce_errors(data):
     for act in (probe, read):
         try:
             act(io.BytesIO(data), max_pixels=100_000)
-        except MoceError as error:
-            assert error.exit_code == 3
-            assert "\n" not in error.message
+        except InputError as error:
+            sentence = error.message
+        else:
+            continue
+        assert sentence[-1] not in ".!"
+        assert "\n" not in sentence
 
 
 @settings(max_examples=400, deadline=None, suppress_health_check=list(HealthCheck))
@@ -233,50 +216,10 @@ def test_a_table_that_points_at_itself_ends():
     assert probe(io.BytesIO(bytes(tiff))).frames == 1
 
 
-class Pipe(io.RawIOBase):
-    """Readable once, forwards, in small pieces."""
-
-    def __init__(self, data):
-        self.inner = io.BytesIO(data)
-
-    def readable(self):
-        return True
-
-    def readinto(self, buffer):
-        return self.inner.readinto(memoryview(buffer)[:100])
-
-
-@pytest.mark.parametrize("kind", WHOLE)
-def test_a_pipe_gives_what_the_file_gives(kind):
-    data = WHOLE[kind]
-    expected = read(io.BytesIO(data))
-    found = read(io.BufferedReader(Pipe(data)), name="-")
-    np.testing.assert_array_equal(found.pixels, expected.pixels)
-    assert found.source == expected.source
-
-
-def test_a_real_pipe():
-    command = "import sys; sys.stdout.buffer.write(sys.stdin.buffer.read())"
-    with subprocess.Popen(
-        [sys.executable, "-c", command], stdin=subprocess.PIPE, stdout=subprocess.PIPE
-    ) as child:
-        child.stdin.write(WHOLE["TIFF 16"])
-        child.stdin.close()
-        assert read(child.stdout).pixels.dtype == np.uint16
-    with pytest.raises(InputError, match="empty"):
-        read(io.BufferedReader(Pipe(b"")))
-
-
-def test_a_stream_is_read_from_where_it_stands():
-    stream = io.BytesIO(b"header" + WHOLE["JPEG"])
-    stream.seek(6)
-    assert read(stream).pixels.shape == (24, 40, 3)
-
-
-def test_probe_leaves_a_stream_for_read():
-    stream = io.BytesIO(WHOLE["PNG"])
-    assert probe(stream).width == 40
-    assert read(stream).width == 40
+def test_packed_texts_are_no_bombs():
+    bomb = (b"zTXt", b"key\0\0" + zlib.compress(bytes(15 * 2**20)))
+    data = png_of(noise(4, 5), extra=[bomb] * 20)
+    assert len(read(io.BytesIO(data)).source.text) <= 2
 
 
 def test_opencv_that_will_not_load_names_the_remedy(monkeypatch):

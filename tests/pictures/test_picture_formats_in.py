@@ -4,27 +4,28 @@ import io
 import struct
 import zlib
 
-import cv2
 import numpy as np
 import pytest
-import tifffile
-from picture_files import ICC_MARK, encoded, noise, png_chunks, png_file, png_of, smooth, srgb_icc
+from picture_files import (
+    ICC_MARK,
+    cmyk_icc,
+    encoded,
+    noise,
+    png_chunks,
+    png_file,
+    png_of,
+    smooth,
+    srgb_icc,
+    tiff_of,
+)
 from PIL import Image
 
 from moce_cli.errors import InputError
-from moce_cli.pictures import probe, read
+from moce_cli.pictures import read
 
 
 def load(data):
     return read(io.BytesIO(data))
-
-
-def tiff_of(array, **options):
-    out = io.BytesIO()
-    if array.ndim == 3 and array.shape[2] == 1:
-        array = array[:, :, 0]  # else the first axis would be pages
-    tifffile.imwrite(out, array, metadata=None, **options)
-    return out.getvalue()
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
@@ -145,91 +146,6 @@ def test_16_bit_png_with_too_few_rows_is_an_error_not_grey():
         load(png_of(noise(5, 6, 3), rows=6))
 
 
-@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
-@pytest.mark.parametrize("byteorder", ["<", ">"])
-@pytest.mark.parametrize("compression", [None, "zlib"])
-@pytest.mark.parametrize("options", [{}, {"tile": (16, 32)}, {"rowsperstrip": 5}])
-def test_tiff_gives_each_sample_as_stored(dtype, byteorder, compression, options):
-    predictor = {"predictor": True} if compression else {}
-    for photometric, array in (
-        ("rgb", noise(35, 50, 3, dtype)),
-        ("minisblack", noise(35, 50, 1, dtype)),
-    ):
-        data = tiff_of(
-            array,
-            photometric=photometric,
-            byteorder=byteorder,
-            compression=compression,
-            **predictor,
-            **options,
-        )
-        picture = load(data)
-        np.testing.assert_array_equal(picture.pixels, array)
-        assert picture.pixels.dtype == dtype
-
-
-@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
-@pytest.mark.parametrize("bigtiff", [False, True])
-def test_tiff_planes_alpha_and_bigtiff(dtype, bigtiff):
-    array = noise(19, 21, 4, dtype)
-    planes = np.ascontiguousarray(array.transpose(2, 0, 1))
-    for data in (
-        tiff_of(array, photometric="rgb", extrasamples=["unassalpha"], bigtiff=bigtiff),
-        tiff_of(
-            planes,
-            photometric="rgb",
-            planarconfig="separate",
-            extrasamples=["unassalpha"],
-            bigtiff=bigtiff,
-        ),
-    ):
-        picture = load(data)
-        np.testing.assert_array_equal(picture.pixels, array[:, :, :3])
-        np.testing.assert_array_equal(picture.alpha, array[:, :, 3])
-
-
-@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
-def test_tiff_grey_with_alpha(dtype):
-    array = noise(19, 21, 2, dtype)
-    picture = load(tiff_of(array, photometric="minisblack", extrasamples=["unassalpha"]))
-    np.testing.assert_array_equal(picture.pixels, array[:, :, :1])
-    np.testing.assert_array_equal(picture.alpha, array[:, :, 1])
-
-
-@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
-def test_tiff_where_white_is_zero(dtype):
-    array = noise(19, 21, 1, dtype)
-    picture = load(tiff_of(array, photometric="miniswhite"))
-    np.testing.assert_array_equal(picture.pixels, np.iinfo(dtype).max - array)
-
-
-def test_tiff_premultiplied_16_bit_alpha_is_divided_and_said():
-    colour = noise(19, 21, 3, np.uint16).astype(np.uint64)
-    alpha = noise(19, 21, 1, np.uint16, seed=1).astype(np.uint64)
-    stored = np.concatenate([colour * alpha // 65535, alpha], axis=2).astype(np.uint16)
-    picture = load(tiff_of(stored, photometric="rgb", extrasamples=["assocalpha"]))
-    error = np.abs(picture.pixels.astype(float) - colour)
-    assert (error <= np.ceil(65535 / np.maximum(alpha, 1)))[alpha[:, :, 0] > 0].all()
-    assert any("alpha" in note for note in picture.source.notes)
-
-
-@pytest.mark.parametrize("compression", [5, 32773, 8, 1])  # LZW, PackBits, Deflate, none
-def test_16_bit_tiff_from_opencv(compression):
-    array = noise(35, 50, 3, np.uint16)
-    options = [cv2.IMWRITE_TIFF_COMPRESSION, compression]
-    done, data = cv2.imencode(".tiff", array[:, :, ::-1], options)
-    assert done
-    np.testing.assert_array_equal(load(data.tobytes()).pixels, array)
-
-
-def test_tiff_further_pages_are_named():
-    pages = np.stack([noise(8, 9, 3, seed=seed) for seed in range(3)])
-    picture = load(tiff_of(pages, photometric="rgb"))
-    np.testing.assert_array_equal(picture.pixels, pages[0])
-    assert any("3 pages" in note for note in picture.source.notes)
-    assert probe(io.BytesIO(tiff_of(pages, photometric="rgb"))).frames == 3
-
-
 @pytest.mark.parametrize("kind", ["GIF", "WEBP", "PNG"])
 def test_animation_gives_its_first_frame_and_says_so(kind):
     frames = [Image.fromarray(smooth(20, 20)[:, ::step]) for step in (1, -1)]
@@ -256,6 +172,26 @@ def test_cmyk_without_a_profile_follows_the_plain_formula(kind):
     assert picture.source.icc is None
     assert picture.source.mode == "CMYK"
     assert any("no profile" in note for note in picture.source.notes)
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "TIFF"])
+def test_cmyk_goes_through_its_profile(kind):
+    inks = np.zeros((32, 32, 4), np.uint8)
+    inks[8:, :, 0] = 255  # the profile below prints this ink in red
+    inks[16:, :, 0] = 0
+    inks[16:, :, 3] = 255
+    profile = cmyk_icc()
+    options = {"quality": 100} if kind == "JPEG" else {}
+    data = encoded(Image.fromarray(inks, "CMYK"), kind, icc_profile=profile, **options)
+    picture = load(data)
+    paper, red, black = (picture.pixels[row, 5].astype(int) for row in (3, 12, 24))
+    assert paper.min() >= 250
+    assert red[0] > 200
+    assert red[1:].max() < 90
+    assert black.max() <= 5
+    assert picture.source.icc[16:20] == b"RGB "
+    assert picture.source.icc == load(data).source.icc
+    assert any("its profile" in note for note in picture.source.notes)
 
 
 def test_cmyk_profile_does_not_stay_on_rgb_pixels():

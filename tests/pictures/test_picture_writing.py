@@ -19,8 +19,8 @@ from moce_cli.pictures import (
     format_named,
     probe,
     read,
-    writing,
     write,
+    writing,
 )
 
 PICTURE = Picture(smooth(12, 20))

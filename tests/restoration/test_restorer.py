@@ -156,24 +156,23 @@ def test_each_kind_comes_back_as_it_was_given(tmp_path):
     array = noise(24, 30)
     Image.fromarray(array).save(tmp_path / "a.png")
     expected = made.restore(array).picture
-    assert isinstance(from_path := made.restore(tmp_path / "a.png").picture, Image.Image)
-    assert isinstance(made.restore(str(tmp_path / "a.png")).picture, Image.Image)
-    assert isinstance(from_image := made.restore(Image.fromarray(array)).picture, Image.Image)
-    for image in (from_path, from_image):
+    for source in (tmp_path / "a.png", str(tmp_path / "a.png"), Image.fromarray(array)):
+        image = made.restore(source).picture
+        assert isinstance(image, Image.Image)
         assert np.array_equal(np.asarray(image), expected)
     tensor = torch.from_numpy(array).permute(2, 0, 1) / 255
-    for given in (tensor, tensor[None], tensor.double()):
-        seen = made.restore(given).picture
-        assert seen.shape == given.shape
-        assert seen.dtype == given.dtype
+    for one in (tensor, tensor[None], tensor.double()):
+        seen = made.restore(one).picture
+        assert seen.shape == one.shape
+        assert seen.dtype == one.dtype
         close = torch.from_numpy(expected).permute(2, 0, 1).double() / 255
         assert (seen.reshape(close.shape).double() - close).abs().max() < 0.51 / 255
     for shape in ((24, 30), (24, 30, 1), (24, 30, 2), (24, 30, 4)):
-        given = noise(24, 30, 4)[..., : shape[2] if len(shape) == 3 else 1].reshape(shape)
-        seen = made.restore(given).picture
+        before = noise(24, 30, 4)[..., : shape[2] if len(shape) == 3 else 1].reshape(shape)
+        seen = made.restore(before).picture
         assert seen.shape == shape
         if len(shape) == 3 and shape[2] in (2, 4):
-            assert np.array_equal(seen[..., -1], given[..., -1]), "alpha is not touched"
+            assert np.array_equal(seen[..., -1], before[..., -1]), "alpha is not touched"
 
 
 def test_grey_is_the_mean_of_three_equal_channels():
