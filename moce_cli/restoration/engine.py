@@ -31,6 +31,7 @@ log = logging.getLogger(__name__)
 
 Array = npt.NDArray[Any]
 """uint8, uint16 or float32."""
+Float = npt.NDArray[np.float32]
 Progress = Callable[[int, int], None]
 """Called with tiles done and tiles in all."""
 
@@ -90,23 +91,32 @@ class Engine:
             NotFiniteError: the network's output is not finite.
         """
         height, width = pixels.shape[:2]
-        grid = plan.grid(height, width)
-        tally = Tally(self.config)
-        pinned = self._pin(pixels, grid, routing, tally, plan)
-        outcome = Outcome(np.empty_like(pixels), tally, plan, grid, 1.0)
-        seam = SeamMeter(grid)
+        tally, notes = Tally(self.config), list[str]()
+        while True:
+            grid = plan.grid(height, width)
+            try:
+                pinned, ready = self._pin(pixels, grid, routing, tally)
+                break
+            except RuntimeError as error:
+                plan = self._back_off(plan, grid, error, notes)
+        outcome = Outcome(np.empty_like(pixels), tally, plan, grid, 1.0, notes)
+        seam, scale = SeamMeter(grid), full_scale(pixels.dtype)
+        total, done = len(grid), 0
+
+        def on_tiles(count: int) -> None:
+            nonlocal done
+            done = min(done + count, total)
+            if progress:
+                progress(done, total)
+
         top = 0  # rows above are finished
-        done, total = 0, len(grid)
-        scale = full_scale(pixels.dtype)
         while top < height:
             # after a back-off the next grid begins a little above, to give its first rows context
-            start = max(0, top - plan.overlap) if top else 0
+            start = max(0, top - plan.overlap)
             grid = plan.grid(height - start, width)
+            bands = self._bands(pixels[start:], grid, plan.batch, pinned, tally, ready, on_tiles)
             try:
-                for rows, until in self._bands(pixels[start:], grid, plan, pinned, tally):
-                    done += len(grid.columns.starts)
-                    if progress:
-                        progress(min(done, total), total)
+                for rows, until in bands:
                     until += start
                     if until <= top:
                         continue
@@ -119,65 +129,85 @@ class Engine:
                         mixed = (mixed * scale).round()
                     outcome.pixels[top:until] = mixed.astype(pixels.dtype)
                     top = until
-            except torch.OutOfMemoryError as error:
-                plan = smaller(plan, grid, error)
-                torch.cuda.empty_cache()
-                outcome.notes.append(
-                    f"out of memory on {self.device}: went on with tiles of {plan.tile} px, "
-                    f"{plan.batch} at once"
-                )
-                log.warning(outcome.notes[-1])
+            except RuntimeError as error:
+                plan, ready = self._back_off(plan, grid, error, notes), {}
         outcome.plan, outcome.seam = plan, seam.score
         return outcome
 
+    def _back_off(self, plan: Plan, grid: TileGrid, error: RuntimeError, notes: list[str]) -> Plan:
+        """A smaller plan after running out of memory; any other error goes on."""
+        if not is_out_of_memory(error):
+            raise error
+        torch.cuda.empty_cache()
+        plan = smaller(plan, grid, error)
+        notes.append(
+            f"out of memory on {self.device}: went on with tiles of {plan.tile} px, "
+            f"{plan.batch} at once"
+        )
+        log.warning(notes[-1])
+        return plan
+
     def _pin(
-        self, pixels: Array, grid: TileGrid, routing: str, tally: Tally, plan: Plan
-    ) -> Routing | None:
-        """The routing for all tiles; None lets each tile choose."""
+        self, pixels: Array, grid: TileGrid, routing: str, tally: Tally
+    ) -> tuple[Routing | None, dict[Tile, Float]]:
+        """The routing for all tiles, and those that are restored already.
+
+        A sample of tiles goes through the network together and decides together, block by block.
+        Since all other tiles follow its decisions, it need not go through again.
+
+        Returns:
+            None where each tile chooses.
+        """
         if routing.isdigit():
             pinned: Routing = [
                 force(int(routing), self.config.num_experts)
                 for _ in self.config.decoder_block_levels
             ]
             tally.decisions(pinned)
-            return pinned
+            return pinned, {}
         if routing == "tile" or len(grid) == 1:
-            return None
-        sample = sample_tiles(grid, sample_size(len(grid)))
+            return None, {}
+        sample = sample_tiles(grid, sample_size(grid.rows.size * grid.columns.size))
         while True:
             try:
-                with torch.inference_mode():
-                    batch = self._batch(pixels, sample)
-                    pinned = self.network.restore(batch, pool=True).routing
+                restored, pinned = self._run(pixels, sample, None, pool=True)
                 break
-            except torch.OutOfMemoryError as error:
-                if len(sample) == 1:
-                    raise DeviceError(
-                        f"{self.device} ran out of memory with a single tile of "
-                        f"{grid.rows.size} x {grid.columns.size} px",
-                        "use a smaller --tile",
-                    ) from error
+            except RuntimeError as error:
+                if not is_out_of_memory(error) or len(sample) == 1:
+                    raise
                 sample = sample[: len(sample) // 2]
         tally.decisions(pinned)
         tally.cost(grid.rows.size, grid.columns.size, pinned, len(sample))
-        return pinned
+        return pinned, dict(zip(sample, restored, strict=True))
 
     def _bands(
-        self, pixels: Array, grid: TileGrid, plan: Plan, pinned: Routing | None, tally: Tally
-    ) -> Iterator[tuple[npt.NDArray[np.float32], int]]:
+        self,
+        pixels: Array,
+        grid: TileGrid,
+        batch: int,
+        pinned: Routing | None,
+        tally: Tally,
+        ready: dict[Tile, Float],
+        on_tiles: Callable[[int], None],
+    ) -> Iterator[tuple[Float, int]]:
         """Finished rows, `(n, W, C)` in [0, 1] or a little beyond, and where they end."""
         blender = BandBlender(grid, pixels.shape[2])
         tops = grid.rows.starts
         for index, top in enumerate(tops):
             tiles = list(grid.row(top))
-            for at in range(0, len(tiles), plan.batch):
-                some = tiles[at : at + plan.batch]
+            left = [tile for tile in tiles if tile not in ready]
+            made = {tile: ready.pop(tile) for tile in tiles if tile in ready}
+            on_tiles(len(made))
+            for at in range(0, len(left), batch):
+                some = left[at : at + batch]
                 restored, decisions = self._run(pixels, some, pinned)
                 tally.cost(grid.rows.size, grid.columns.size, decisions, len(some))
                 if pinned is None:
                     tally.decisions(decisions)
-                for tile, result in zip(some, restored, strict=True):
-                    blender.add(tile, result)
+                made |= zip(some, restored, strict=True)
+                on_tiles(len(some))
+            for tile in tiles:
+                blender.add(tile, made[tile])
             until = tops[index + 1] if index + 1 < len(tops) else grid.rows.length
             yield blender.finish(until), until
 
@@ -191,17 +221,23 @@ class Engine:
 
     @torch.inference_mode()
     def _run(
-        self, pixels: Array, tiles: Sequence[Tile], pinned: Routing | None
-    ) -> tuple[npt.NDArray[np.float32], Routing]:
+        self, pixels: Array, tiles: Sequence[Tile], pinned: Routing | None, *, pool: bool = False
+    ) -> tuple[Float, Routing]:
         """`(B, h, w, C)` and the decisions."""
         batch = self._batch(pixels, tiles)
-        result = self.network.restore(batch, pinned)
+        result = self.network.restore(batch, pinned, pool=pool)
         restored = result.restored
         if not bool(torch.isfinite(restored).all()):
             raise NotFiniteError
         if pixels.shape[2] == 1:
             restored = restored.mean(dim=1, keepdim=True)
         return restored.permute(0, 2, 3, 1).cpu().numpy(), result.routing
+
+
+def is_out_of_memory(error: RuntimeError) -> bool:
+    """Whether a device had too little memory: only CUDA has an error of its own for it."""
+    told = ("out of memory", "can't allocate memory")
+    return isinstance(error, torch.OutOfMemoryError) or any(t in str(error) for t in told)
 
 
 def smaller(plan: Plan, grid: TileGrid, error: Exception) -> Plan:

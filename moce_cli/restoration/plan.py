@@ -22,7 +22,8 @@ MEMORY_SHARE = 0.5
 _BYTES_PER_PIXEL_AND_CHANNEL = 120
 """Measured: peak of a forward pass over tile pixels and the network's width; half precision hardly
 lowers it, since FFTs and norms are done in float32."""
-_SAMPLE_TILES = 16
+_SAMPLE_PIXELS = 4 * 256 * 256
+"""How much of a picture goes through the network at once to pin its routing: memory bounds it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +65,9 @@ def tile_bytes(config: MoCEIRConfig, height: int, width: int) -> int:
     return _BYTES_PER_PIXEL_AND_CHANNEL * config.width * height * width
 
 
-def sample_size(count: int) -> int:
-    """How many of a picture's tiles are asked before its routing is pinned: an eighth, 2 to 16."""
-    return max(2, min(_SAMPLE_TILES, -(-count // 8)))
+def sample_size(tile_pixels: int) -> int:
+    """How many of a picture's tiles are asked, at most, before its routing is pinned."""
+    return max(1, _SAMPLE_PIXELS // tile_pixels)
 
 
 def make_plan(

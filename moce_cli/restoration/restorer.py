@@ -18,6 +18,7 @@ from moce_cli.checkpoints import Checkpoint, build, load_model
 from moce_cli.checkpoints.catalogue import DEFAULT_MODEL
 from moce_cli.errors import InputError, MoceError, UsageError
 from moce_cli.pictures import Picture, from_pillow, read, to_pillow
+from moce_cli.restoration import selfcheck
 from moce_cli.restoration.engine import (
     Array,
     Engine,
@@ -87,6 +88,8 @@ class Restorer:
         self.name = name or checkpoint.card.name
         self.device = runtime.choose_device(device)
         self.precision: Precision = runtime.choose_precision(precision, self.device)
+        note = selfcheck.prepare(self.device)
+        self._notes = (note,) if note else ()
         self._threads = threads or runtime.usable_cores()
         torch.set_num_threads(self._threads)
         self._checkpoint = checkpoint
@@ -235,7 +238,7 @@ class Restorer:
         begun = time.perf_counter()
         height, width = pixels.shape[:2]
         plan = self.plan_for(height, width)
-        notes: list[str] = []
+        notes = list(self._notes)
         outcome = self._attempt(pixels, plan, strength, progress)
         if outcome is None and plan.precision != "fp32":
             notes.append(f"{plan.precision} gave no finite picture: done again in fp32")

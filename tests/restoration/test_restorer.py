@@ -13,7 +13,7 @@ from moce_cli.errors import DeviceError, InputError, MoceError, UsageError
 from moce_cli.network import MoCEIR
 from moce_cli.network.cost import forward_cost
 from moce_cli.restoration import engine as engine_module
-from moce_cli.restoration.plan import make_plan, sample_size, tile_bytes
+from moce_cli.restoration.plan import make_plan, tile_bytes
 from moce_cli.restoration.selfcheck import TOLERANCE, convolution_is_right, golden_error
 
 
@@ -70,9 +70,9 @@ def test_a_single_tile_is_the_network_itself():
 
 def test_the_batch_of_tiles_does_not_change_the_picture(monkeypatch):
     picture = noise(120, 120)
-    one = restorer(tile=64, overlap=16).restore(picture).picture
+    one = restorer(tile=64, overlap=16, routing="tile").restore(picture).picture
     monkeypatch.setitem(engine_module_batch(), "cpu", 4)
-    four = restorer(tile=64, overlap=16).restore(picture)
+    four = restorer(tile=64, overlap=16, routing="tile").restore(picture)
     assert four.report.plan.batch == 4
     assert np.abs(one.astype(int) - four.picture.astype(int)).max() <= 1
 
@@ -114,16 +114,30 @@ def test_pinned_tiles_never_call_another_expert():
     assert len(set(called)) == len(report.blocks)
 
 
-def test_the_report_counts_tiles_overlaps_and_the_look_before():
+def test_the_report_counts_every_tile_once():
     report = restorer(tile=64, overlap=16).restore(noise(150, 200)).report
-    height, width = report.tile_size
-    passes = report.tiles + sample_size(report.tiles)
-    cost = forward_cost(SMALL, height, width)
-    assert report.macs.run == passes * cost.run([(b.expert,) for b in report.blocks])
-    assert report.macs.all_experts == passes * cost.all_experts
+    cost = forward_cost(SMALL, *report.tile_size)
+    assert report.tiles > 4
+    assert report.macs.run == report.tiles * cost.run([(b.expert,) for b in report.blocks])
+    assert report.macs.all_experts == report.tiles * cost.all_experts
     saved = 1 - report.macs.run / report.macs.all_experts
     assert report.macs.saved_of_network == pytest.approx(saved, abs=1e-5)
     assert report.macs.saved_of_experts > report.macs.saved_of_network > 0
+
+
+def test_a_tile_that_was_asked_for_its_routing_does_not_run_again(monkeypatch):
+    monkeypatch.setattr("moce_cli.restoration.plan._SAMPLE_PIXELS", 3 * 64 * 64)
+    run, seen = engine_module.Engine._run, []
+
+    def counting(self, pixels, tiles, pinned, **options):
+        seen.append(list(tiles))
+        return run(self, pixels, tiles, pinned, **options)
+
+    monkeypatch.setattr(engine_module.Engine, "_run", counting)
+    result = restorer(tile=64, overlap=16).restore(noise(150, 200))
+    tiles = [tile for some in seen for tile in some]
+    assert 1 < len(seen[0]) <= 3
+    assert len(tiles) == len(set(tiles)) == result.report.tiles
 
 
 def test_the_report_is_plain_json():
@@ -211,15 +225,24 @@ def test_progress_reaches_the_end():
     assert calls[-1][0] == calls[-1][1]
 
 
-def test_out_of_memory_halves_the_tile_and_keeps_what_is_finished(monkeypatch):
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.OutOfMemoryError(),
+        RuntimeError("MPS backend out of memory"),
+        RuntimeError("DefaultCPUAllocator: can't allocate memory"),
+    ],
+)
+def test_out_of_memory_halves_the_tile_and_keeps_what_is_finished(monkeypatch, error):
+    monkeypatch.setattr("moce_cli.restoration.plan._SAMPLE_PIXELS", 1)
     picture = noise(200, 100)
     run, sizes = engine_module.Engine._run, []
 
-    def failing(self, pixels, tiles, pinned):
+    def failing(self, pixels, tiles, pinned, **options):
         sizes.append(tiles[0].height)
         if len(sizes) == 4:  # in the second row of tiles
-            raise torch.OutOfMemoryError
-        return run(self, pixels, tiles, pinned)
+            raise error
+        return run(self, pixels, tiles, pinned, **options)
 
     monkeypatch.setattr(engine_module.Engine, "_run", failing)
     made = restorer(identity=True, tile=64, overlap=16)
@@ -233,8 +256,36 @@ def test_out_of_memory_halves_the_tile_and_keeps_what_is_finished(monkeypatch):
     assert len(sizes) - 4 < len(result.report.plan.grid(200, 100))
 
 
+def test_other_errors_are_not_taken_for_it(monkeypatch):
+    def failing(*_, **__):
+        raise RuntimeError("shapes do not match")
+
+    monkeypatch.setattr(engine_module.Engine, "_run", failing)
+    for picture in (noise(20, 20), noise(300, 300)):
+        with pytest.raises(RuntimeError, match="shapes do not match"):
+            restorer().restore(picture)
+
+
+def test_out_of_memory_while_pinning_asks_fewer_and_then_smaller_tiles(monkeypatch):
+    run, asked = engine_module.Engine._run, []
+
+    def failing(self, pixels, tiles, pinned, **options):
+        asked.append((len(tiles), tiles[0].height))
+        if tiles[0].height > 32 or len(tiles) > 1:
+            raise torch.OutOfMemoryError
+        return run(self, pixels, tiles, pinned, **options)
+
+    monkeypatch.setattr(engine_module.Engine, "_run", failing)
+    picture = noise(150, 150)
+    result = restorer(identity=True, tile=64, overlap=16).restore(picture)
+    assert np.array_equal(result.picture, picture)
+    assert result.report.plan.tile == 32
+    assert asked[0][0] > 1
+    assert asked == sorted(asked, key=lambda a: -a[1])
+
+
 def test_out_of_memory_at_the_smallest_tile_is_an_error(monkeypatch):
-    def failing(*_):
+    def failing(*_, **__):
         raise torch.OutOfMemoryError
 
     monkeypatch.setattr(engine_module.Engine, "_run", failing)
@@ -245,10 +296,10 @@ def test_out_of_memory_at_the_smallest_tile_is_an_error(monkeypatch):
 def test_not_finite_is_done_again_in_float32_and_then_an_error(monkeypatch):
     run = engine_module.Engine._run
 
-    def failing(self, *arguments):
+    def failing(self, *arguments, **options):
         if next(self.network.parameters()).dtype != torch.float32:
             raise engine_module.NotFiniteError
-        return run(self, *arguments)
+        return run(self, *arguments, **options)
 
     monkeypatch.setattr(engine_module.Engine, "_run", failing)
     picture = noise(20, 20)
@@ -266,8 +317,8 @@ def test_not_finite_is_done_again_in_float32_and_then_an_error(monkeypatch):
 def test_a_flat_output_of_a_picture_is_not_believed(monkeypatch):
     run = engine_module.Engine._run
 
-    def black(self, *arguments):
-        pixels, routing = run(self, *arguments)
+    def black(self, *arguments, **options):
+        pixels, routing = run(self, *arguments, **options)
         return pixels * 0, routing
 
     monkeypatch.setattr(engine_module.Engine, "_run", black)
