@@ -7,11 +7,12 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from moce_cli.batch.jobs import Job
 from moce_cli.errors import MoceError, OutputError
-from moce_cli.pictures import read, write
+from moce_cli.pictures import Picture, probe, read, write
 
 if TYPE_CHECKING:
     from moce_cli.restoration import Report, Restorer
@@ -74,11 +75,26 @@ def run_jobs(
             yield Done(job, report=report, warnings=warnings, seconds=time.perf_counter() - begun)
 
 
+def open_picture(source: Path | None, max_pixels: int) -> Picture:
+    """Read a picture that is known to fit; None is standard input.
+
+    Raises:
+        InputError: it cannot be read.
+        DeviceError: it is larger than memory.
+    """
+    from moce_cli.restoration.plan import check_fits
+
+    if source is None:
+        return read(sys.stdin.buffer, max_pixels=max_pixels, name="standard input")
+    header = probe(source, max_pixels=max_pixels)
+    check_fits(str(source), header.height, header.width, header.depth)
+    return read(source, max_pixels=max_pixels)
+
+
 def _run(
     job: Job, restorer: Restorer, settings: Settings, progress: Progress | None
 ) -> tuple[Report, tuple[str, ...]]:
-    source = job.source if job.source is not None else sys.stdin.buffer
-    picture = read(source, max_pixels=settings.max_pixels)
+    picture = open_picture(job.source, settings.max_pixels)
     result = restorer.restore(picture, strength=settings.strength, progress=progress)
     report = result.report
     if settings.max_seam is not None and report.seam > settings.max_seam:

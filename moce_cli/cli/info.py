@@ -36,12 +36,10 @@ def info(
     The picture is restored to find out; nothing is written.
     """
     configure(quiet=quiet, verbosity=verbose)
-    import sys
+    from moce_cli.batch import STANDARD, open_picture
 
-    from moce_cli.pictures import read
-
-    source = sys.stdin.buffer if image == "-" else Path(image)
-    picture = read(source, max_pixels=options.parse_max_pixels(max_pixels))
+    source = None if image == STANDARD else Path(image)
+    picture = open_picture(source, options.parse_max_pixels(max_pixels))
 
     from moce_cli.cli.progress import BatchProgress
     from moce_cli.restoration import Restorer

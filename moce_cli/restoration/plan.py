@@ -70,6 +70,26 @@ def sample_size(tile_pixels: int) -> int:
     return max(1, _SAMPLE_PIXELS // tile_pixels)
 
 
+def picture_bytes(height: int, width: int, depth: int) -> int:
+    """Memory that a picture takes while it is restored: as read, as written, and encoded."""
+    return 3 * height * width * 3 * (2 if depth > 8 else 1)
+
+
+def check_fits(name: str, height: int, width: int, depth: int) -> None:
+    """Refuse a picture that this machine cannot hold, before it is read.
+
+    Raises:
+        DeviceError: with what it needs and what there is.
+    """
+    needed, there = picture_bytes(height, width, depth), memory_bytes()
+    if needed > there:
+        raise DeviceError(
+            f"{name} has {width} x {height} pixels and needs {needed / 2**30:.1f} GiB of memory; "
+            f"{there / 2**30:.1f} GiB may be used",
+            "cut the picture into parts",
+        )
+
+
 def make_plan(
     config: MoCEIRConfig,
     device: torch.device,

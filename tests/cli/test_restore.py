@@ -215,6 +215,15 @@ def test_a_smaller_limit_of_pixels(moce, picture, tmp_path):
     assert_sentence(moce("restore", source, "--max-pixels", "many"), 2, "many")
 
 
+def test_a_picture_larger_than_memory_is_refused_before_it_is_read(
+    moce, picture, tmp_path, monkeypatch
+):
+    source = picture(tmp_path / "a.png", 40, 40)
+    monkeypatch.setattr("moce_cli.restoration.plan.picture_bytes", lambda *_: 2**60)
+    for command in ("restore", "info"):
+        assert_sentence(moce(command, source), 5, "needs", "may be used")
+
+
 def test_an_output_that_cannot_be_written(moce, picture, tmp_path):
     source = picture(tmp_path / "a.png")
     assert_sentence(moce("restore", source, "-o", tmp_path / "a.docx"), 6, ".docx")
