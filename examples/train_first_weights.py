@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import copy
+import json
 import logging
 import math
 import time
@@ -110,6 +111,7 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--lr", type=float, default=1e-3)
     parser.add_argument("--preset", default="moce_ir_xs")
+    parser.add_argument("--facts", type=Path, help="JSON to add to the model card")
     parser.add_argument("--half", action="store_true", help="write 16-bit weights")
     parser.add_argument("--no-compile", action="store_true")
     args = parser.parse_args()
@@ -164,6 +166,8 @@ def main() -> None:
             "machine": "two CPU cores, bfloat16 autocast",
             "limits": "learned from noise of equal variance everywhere and from 8-bit JPEG alone",
         }
+        if args.facts:
+            facts |= json.loads(args.facts.read_text(encoding="utf-8"))
         card = ModelCard(
             name=args.output.stem,
             version="1",

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from moce_cli.network.layers import depthwise
+from moce_cli.network.layers import depthwise, depthwise_in_parts, project_in_parts
 
 _elsewhere: dict[str, str] = {}
 
@@ -62,7 +62,7 @@ class FFTAttention(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """`(B, H, W, r)` to `(B, H, W, r)`."""
         q = self.query_depthwise(self.query(x))
-        k, v = self.key_value_depthwise(self.key_value(x)).chunk(2, dim=-1)
+        k, v = depthwise_in_parts(self.key_value_depthwise, project_in_parts(self.key_value, x, 2))
         return self.project(self.norm(windowed_circular_convolution(q, k, self.window)) * v)
 
 

@@ -2,10 +2,14 @@
 
 Convention: inside the network features are `(B, H, W, C)`, contiguous. A 1x1 convolution is then a
 matrix product, a layer norm is the native one, and a view with the axes swapped is what PyTorch
-calls channels-last, so that no operation copies to change the layout.
+calls channels-last, so that no operation copies to change the layout. Where a convolution's output
+falls into parts (q, k, v), each part is computed on its own: a slice of channels is not contiguous,
+and element-wise work on one is many times slower on a CPU.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
@@ -62,32 +66,102 @@ class Upsample(nn.Module):
         return x.permute(0, 1, 4, 2, 5, 3).reshape(b, 2 * h, 2 * w, c // 4)
 
 
-def channel_attention(query: Tensor, key: Tensor, value: Tensor, temperature: Tensor) -> Tensor:
-    """Attention between channels, its weights taken over all pixels.
+def pointwise(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """A 1x1 convolution of `(B, H, W, C)` by a matrix.
+
+    A matrix product spends another pass on its bias; a convolution does not.
+    """
+    if bias is None:
+        return F.linear(x, weight)
+    return F.conv2d(x.permute(0, 3, 1, 2), weight[:, :, None, None], bias).permute(0, 2, 3, 1)
+
+
+def bias_of(layer: nn.Linear | nn.Conv2d) -> Tensor | None:
+    """A layer's bias, which its type says is always there."""
+    return layer.bias
+
+
+def project_in_parts(layer: nn.Linear, x: Tensor, parts: int) -> list[Tensor]:
+    """A 1x1 convolution whose output falls into equal parts, each contiguous."""
+    bias = bias_of(layer)
+    biases = [None] * parts if bias is None else bias.chunk(parts)
+    return [pointwise(x, w, b) for w, b in zip(layer.weight.chunk(parts), biases, strict=True)]
+
+
+def depthwise_in_parts(layer: Conv2d, parts: Sequence[Tensor]) -> list[Tensor]:
+    """A depthwise convolution on the parts of its input."""
+    count = len(parts)
+    bias = bias_of(layer)
+    biases = [None] * count if bias is None else bias.chunk(count)
+    return [
+        F.conv2d(x.permute(0, 3, 1, 2), w, b, padding=layer.padding, groups=x.shape[-1]).permute(
+            0, 2, 3, 1
+        )
+        for x, w, b in zip(parts, layer.weight.chunk(count), biases, strict=True)
+    ]
+
+
+def channel_attention_weights(query: Tensor, key: Tensor, temperature: Tensor) -> Tensor:
+    """How much each channel takes of each other, over all pixels.
+
+    The unit length of q and k is brought in after their product, which is small: normalising them
+    first would pass over all pixels twice more.
+
+    Args:
+        query: `(B, N, C)`.
+        key: as query.
+        temperature: `(heads, 1, 1)`; heads are contiguous groups of channels.
+
+    Returns:
+        `(B, heads, C/heads, C/heads)`, float32, rows that sum to one.
+
+    Source: Restormer (CVPR 2022), multi-Dconv head transposed attention.
+    """
+    b, _, c = query.shape
+    heads = temperature.shape[0]
+    if query.dtype == torch.float16:  # a product over many pixels would overflow
+        query, key = F.normalize(query, dim=1, eps=1e-12), F.normalize(key, dim=1, eps=1e-12)
+        scores = torch.bmm(query.transpose(1, 2), key).float()  # (B, C, C)
+    else:
+        q_length, k_length = (
+            (t * t).sum(dim=1).float().sqrt().clamp_min(1e-12) for t in (query, key)
+        )
+        scores = torch.bmm(query.transpose(1, 2), key).float()
+        scores = scores / (q_length[:, :, None] * k_length[:, None, :])
+    # all heads at once, of which the diagonal blocks count: (B, C', C', heads)
+    blocks = scores.view(b, heads, c // heads, heads, c // heads).diagonal(dim1=1, dim2=3)
+    return (blocks.permute(0, 3, 1, 2) * temperature.float()).softmax(dim=-1)
+
+
+def attend_and_project(
+    query: Tensor, key: Tensor, value: Tensor, temperature: Tensor, project: nn.Linear
+) -> Tensor:
+    """Attention between channels, then a 1x1 convolution.
+
+    Both are products with a small matrix from the left, so one product of the small matrices spares
+    a pass over all pixels.
 
     Args:
         query: `(B, H, W, C)`.
         key: as query.
         value: as query.
-        temperature: `(heads, 1, 1)`; heads are contiguous groups of channels.
+        temperature: `(heads, 1, 1)`.
+        project: C to C channels.
 
     Returns:
         `(B, H, W, C)`.
-
-    Source: Restormer (CVPR 2022), multi-Dconv head transposed attention.
     """
     b, h, w, c = query.shape
-    heads = temperature.shape[0]
-    q, k, v = (
-        # float16 products over many pixels overflow unless q and k are of unit length first
-        t.reshape(b, h * w, heads, c // heads).permute(0, 2, 3, 1)
-        for t in (query, key, value)
-    )  # (B, heads, c, N)
-    q = F.normalize(q, dim=-1, eps=1e-12)
-    k = F.normalize(k, dim=-1, eps=1e-12)
-    weights = (q @ k.transpose(-2, -1)) * temperature  # (B, heads, c, c)
-    out = weights.softmax(dim=-1).to(v.dtype) @ v  # (B, heads, c, N)
-    return out.permute(0, 3, 1, 2).reshape(b, h, w, c)
+    q, k, v = (t.reshape(b, h * w, c) for t in (query, key, value))
+    weights = channel_attention_weights(q, k, temperature)
+    heads = weights.shape[1]
+    outer = project.weight.float().view(c, heads, c // heads)
+    matrix = torch.einsum("ohi,bhij->bohj", outer, weights).reshape(b, c, c).to(v.dtype)
+    bias = bias_of(project)
+    if b == 1:
+        return pointwise(value, matrix[0], bias)
+    out = torch.bmm(v, matrix.transpose(1, 2))
+    return (out if bias is None else out + bias).view(b, h, w, c)
 
 
 class TransposedAttention(nn.Module):
@@ -102,8 +176,8 @@ class TransposedAttention(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """`(B, H, W, C)` to `(B, H, W, C)`."""
-        q, k, v = self.qkv_depthwise(self.qkv(x)).chunk(3, dim=-1)
-        return self.project(channel_attention(q, k, v, self.temperature))
+        q, k, v = depthwise_in_parts(self.qkv_depthwise, project_in_parts(self.qkv, x, 3))
+        return attend_and_project(q, k, v, self.temperature, self.project)
 
 
 class CrossAttention(nn.Module):
@@ -121,8 +195,9 @@ class CrossAttention(nn.Module):
     def forward(self, query_from: Tensor, value_from: Tensor) -> Tensor:
         """Two `(B, H, W, C)` to one `(B, H, W, C)`."""
         q = self.query_depthwise(self.query(query_from))
-        k, v = self.key_value_depthwise(self.key_value(value_from)).chunk(2, dim=-1)
-        return self.project(channel_attention(q, k, v, self.temperature))
+        parts = project_in_parts(self.key_value, value_from, 2)
+        k, v = depthwise_in_parts(self.key_value_depthwise, parts)
+        return attend_and_project(q, k, v, self.temperature, self.project)
 
 
 class GatedFeedForward(nn.Module):
@@ -137,8 +212,8 @@ class GatedFeedForward(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """`(B, H, W, C)` to `(B, H, W, C)`."""
-        a, b = self.depthwise(self.expand(x)).chunk(2, dim=-1)
-        return self.project(F.gelu(a) * b)
+        a, b = depthwise_in_parts(self.depthwise, project_in_parts(self.expand, x, 2))
+        return pointwise(F.gelu(a) * b, self.project.weight, self.project.bias)
 
 
 class EncoderBlock(nn.Module):

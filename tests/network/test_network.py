@@ -4,6 +4,7 @@ import subprocess
 import sys
 from dataclasses import replace
 
+import plain
 import pytest
 import torch
 from golden import TINY, golden_network
@@ -222,14 +223,31 @@ def test_circular_convolution_by_its_definition(window, height, width):
 
 
 @pytest.mark.parametrize("preset", PRESETS)
+@torch.inference_mode()
 def test_cost_agrees_with_a_counter(preset):
     config = PRESETS[preset]
     network = MoCEIR(config).eval()
-    for height, width in ((64, 64), (30, 41)):
-        with torch.inference_mode(), FlopCounterMode(display=False) as counter:
-            routing = network.restore(torch.rand(1, 3, height, width)).routing
+    for height, width in ((64, 64), (32, 48)):
+        with FlopCounterMode(display=False) as counter:
+            _, chosen = plain.forward(network, torch.rand(1, 3, height, width))
         cost = forward_cost(config, height, width)
-        assert cost.run([b.chosen[0] for b in routing]) == counter.get_total_flops() // 2
+        assert cost.run(chosen) == counter.get_total_flops() // 2
+        # what is padded inside is counted
+        assert forward_cost(config, height - 7, width - 1) == cost
+
+
+@settings(max_examples=12, deadline=None)
+@given(st.integers(1, 3), st.integers(1, 12), st.integers(1, 12), st.sampled_from([1, 2, 4]))
+@torch.inference_mode()
+def test_the_fast_network_is_the_plain_one(batch, rows, columns, top_k):
+    network = golden_network(replace(TINY, top_k=top_k))
+    g = torch.Generator().manual_seed(batch * 1000 + rows * 20 + columns)
+    degraded = torch.rand(batch, 3, 8 * rows, 8 * columns, generator=g)
+    fast = network.restore(degraded)
+    for i in range(batch):
+        restored, chosen = plain.forward(network, degraded[i : i + 1])
+        assert [b.chosen[i] for b in fast.routing] == chosen
+        assert (fast.restored[i] - restored[0]).abs().max() < 1e-4 * restored.std()
 
 
 def test_cost_and_parameters_of_the_paper():
