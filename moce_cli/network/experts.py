@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from moce_cli.network.layers import depthwise, depthwise_in_parts, project_in_parts
+from moce_cli.network.layers import Norm, depthwise, depthwise_in_parts, project_in_parts
 
 _elsewhere: dict[str, str] = {}
 
@@ -26,7 +26,7 @@ def windowed_circular_convolution(a: Tensor, b: Tensor, window: int) -> Tensor:
             bottom is zero.
 
     Returns:
-        `(B, H, W, C)` in a's dtype; computed in float32.
+        `(B, H, W, C)`, float32.
 
     Source: FFTformer (CVPR 2023), frequency-domain self-attention.
     """
@@ -43,7 +43,7 @@ def windowed_circular_convolution(a: Tensor, b: Tensor, window: int) -> Tensor:
     with torch.autocast(a.device.type, enabled=False):
         product = torch.fft.irfft2(spectrum(a) * spectrum(b), s=(window, window))
     product = product.permute(0, 1, 4, 2, 5, 3).reshape(batch, rows * window, columns * window, c)
-    return product[:, :h, :w].to(a.dtype)
+    return product[:, :h, :w]
 
 
 class FFTAttention(nn.Module):
@@ -56,7 +56,7 @@ class FFTAttention(nn.Module):
         self.query_depthwise = depthwise(channels, 3, bias=True)
         self.key_value = nn.Linear(channels, 2 * channels, bias=False)
         self.key_value_depthwise = depthwise(2 * channels, 7, bias=True)
-        self.norm = nn.LayerNorm(channels)
+        self.norm = Norm(channels)
         self.project = nn.Linear(channels, channels, bias=True)
 
     def forward(self, x: Tensor) -> Tensor:

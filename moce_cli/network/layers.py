@@ -28,12 +28,24 @@ class Conv2d(nn.Conv2d):
 
     def forward(self, input: Tensor) -> Tensor:
         """`(B, H, W, in_channels)` to `(B, H, W, out_channels)`."""
-        return super().forward(input.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
+        x = input.permute(0, 3, 1, 2).to(self.weight.dtype)
+        return super().forward(x).permute(0, 2, 3, 1)
 
 
 def depthwise(channels: int, kernel: int, *, bias: bool) -> Conv2d:
     """A convolution that keeps every channel to itself."""
     return Conv2d(channels, channels, kernel, groups=channels, bias=bias)
+
+
+class Norm(nn.LayerNorm):
+    """Layer norm over channels in its weights' precision; what follows may use a lower one."""
+
+    compute_dtype: torch.dtype | None = None
+
+    def forward(self, input: Tensor) -> Tensor:
+        """`(B, H, W, C)` to `(B, H, W, C)`."""
+        normed = super().forward(input.to(self.weight.dtype))
+        return normed if self.compute_dtype is None else normed.to(self.compute_dtype)
 
 
 class Downsample(nn.Module):
@@ -221,9 +233,9 @@ class EncoderBlock(nn.Module):
 
     def __init__(self, channels: int, heads: int, expansion: int) -> None:
         super().__init__()
-        self.attention_norm = nn.LayerNorm(channels)
+        self.attention_norm = Norm(channels)
         self.attention = TransposedAttention(channels, heads, bias=True)
-        self.ffn_norm = nn.LayerNorm(channels)
+        self.ffn_norm = Norm(channels)
         self.ffn = GatedFeedForward(channels, expansion, bias=True)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from moce_cli.network.config import MoCEIRConfig
 from moce_cli.network.experts import ComplexityExpert
-from moce_cli.network.layers import CrossAttention, GatedFeedForward, TransposedAttention
+from moce_cli.network.layers import CrossAttention, GatedFeedForward, Norm, TransposedAttention
 from moce_cli.network.router import BlockRouting, Router
 
 
@@ -68,13 +68,13 @@ class MoCEBlock(nn.Module):
     def __init__(self, config: MoCEIRConfig, level: int) -> None:
         super().__init__()
         channels, heads = config.level_width(level), config.heads[level]
-        self.norm = nn.LayerNorm(channels)
+        self.norm = Norm(channels)
         self.to_shared = nn.Linear(channels, channels)
         self.to_mixture = nn.Linear(channels, channels)
         self.shared = TransposedAttention(channels, heads, bias=False)
         self.mixture = Mixture(config, level)
         self.cross_attention = CrossAttention(channels, heads)
-        self.ffn_norm = nn.LayerNorm(channels)
+        self.ffn_norm = Norm(channels)
         self.ffn = GatedFeedForward(channels, config.ffn_expansion, bias=False)
 
     def forward(

@@ -63,7 +63,8 @@ class Engine:
     def __init__(self, network: MoCEIR, device: torch.device, precision: Precision) -> None:
         self.config = network.config
         self.device = device
-        self.network = network.eval().requires_grad_(False).to(device, torch_dtype(precision))
+        network = network.eval().requires_grad_(False).to(device)
+        self.network = network.compute_in(torch_dtype(precision))
 
     def restore(
         self,

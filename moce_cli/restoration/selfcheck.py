@@ -73,7 +73,7 @@ def golden_network() -> MoCEIR:
 
 def golden_pixels(device: torch.device, precision: Precision) -> list[float]:
     """Sixteen pixels of the answer, every expert having run once."""
-    network = golden_network().to(device, torch_dtype(precision))
+    network = golden_network().to(device).compute_in(torch_dtype(precision))
     degraded = (_wave((1, 3, SIDE, SIDE), 1) * 0.5 + 0.5).to(device)
     routing = [force(e, TINY.num_experts) for e in range(4)]
     with torch.inference_mode():

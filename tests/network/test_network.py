@@ -153,15 +153,27 @@ def test_small_sides_reflect_to_and_fro(size):
 
 @torch.inference_mode()
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.bfloat16, 0.2), (torch.float16, 0.03)])
-def test_lower_precision_is_close_when_the_routing_is_pinned(tiny, dtype, tolerance):
+@pytest.mark.parametrize("throughout", [True, False])
+def test_lower_precision_is_close_when_the_routing_is_pinned(tiny, dtype, tolerance, throughout):
     degraded = torch.rand(1, 3, 40, 72, generator=torch.Generator().manual_seed(0))
     for expert in range(4):
         routing = pinned(TINY, [expert])
         exact = tiny.restore(degraded, routing).restored
-        rounded = golden_network(TINY).to(dtype).restore(degraded, routing).restored
+        network = golden_network(TINY)
+        network = network.to(dtype) if throughout else network.compute_in(dtype)
+        rounded = network.restore(degraded, routing).restored
         assert rounded.dtype == torch.float32
         error = (rounded - exact).std() / (exact - degraded).std()
-        assert error < tolerance
+        assert 0 < error < tolerance
+
+
+def test_a_lower_precision_leaves_norms_routers_and_both_ends_alone():
+    network = golden_network(TINY).compute_in(torch.bfloat16)
+    kept = {n for n, p in network.named_parameters() if p.dtype == torch.float32}
+    for name in kept:
+        words = ("norm", "router", "embed", "output", "frequency", "temperature")
+        assert any(word in name for word in words), name
+    assert len(kept) < sum(1 for _ in network.parameters()) / 2
 
 
 @torch.inference_mode()
