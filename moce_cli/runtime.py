@@ -45,7 +45,9 @@ def choose_device(wanted: str = "auto") -> torch.device:
     if name in there:
         return torch.device(name)
     kind, _, index = name.partition(":")
-    if kind not in ("cpu", "cuda", "mps") or (index and not (kind == "cuda" and index.isdigit())):
+    if kind not in ("cpu", "cuda", "mps") or (
+        index and not (kind == "cuda" and index.isdecimal() and index.isascii())
+    ):
         raise UsageError(f"{wanted!r} is no device", "use --device auto, cpu, cuda, cuda:N or mps")
     raise DeviceError(
         f"the device {wanted!r} is not there; this machine has {', '.join(there)}",

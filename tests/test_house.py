@@ -78,7 +78,7 @@ def test_every_part_of_the_house_is_known():
 @pytest.mark.parametrize(
     "name", ["", ".network", ".checkpoints", ".pictures", ".tiling", ".restoration", ".batch"]
 )
-def test_exported_names_exist_and_are_sorted(name):
+def test_exported_names_exist_and_are_named_once(name):
     module = __import__(f"moce_cli{name}", fromlist=["__all__"])
     assert all(hasattr(module, member) for member in module.__all__)
     assert len(set(module.__all__)) == len(module.__all__)
@@ -119,7 +119,7 @@ def test_every_ignore_has_a_reason():
 
 def test_files_are_small():
     for path in modules():
-        assert len(path.read_text(encoding="utf-8").splitlines()) <= 400, path
+        assert len(path.read_text(encoding="utf-8").splitlines()) <= 300, path
 
 
 def test_nothing_large_but_weights():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -65,7 +66,24 @@ def plan_jobs(
         InputError: an input is not there, or a folder holds no picture.
         OutputError: an output cannot be written; `OutputExistsError` if it is there.
     """
-    wanted = format_named(format) if format else None
+    wanted = format_named(format) if format is not None else None
+    if "" in inputs or output == "":
+        raise UsageError("an empty name is no file and no folder", "is a shell variable unset?")
+    try:
+        return _plan(inputs, output, wanted, overwrite=overwrite, skip_existing=skip_existing)
+    except OSError as error:  # a name too long, a folder that may not be entered
+        reason = (error.strerror or str(error)).lower()
+        raise InputError(f"{error.filename or 'a name'} cannot be looked at: {reason}") from error
+
+
+def _plan(
+    inputs: Sequence[str],
+    output: str | None,
+    wanted: str | None,
+    *,
+    overwrite: bool,
+    skip_existing: bool,
+) -> list[Job]:
     if STANDARD in inputs or output == STANDARD:
         return [_pipe_job(inputs, output, wanted, overwrite, skip_existing)]
     into = Path(output) if output is not None else None
@@ -74,9 +92,11 @@ def plan_jobs(
         or Path(inputs[0]).is_dir()
         or into.is_dir()
         or str(output).endswith(("/", os.sep))
-        or not into.suffix
+        or (not into.suffix and wanted is None)
     )
     if is_folder and into is not None and into.exists() and not into.is_dir():
+        if len(inputs) == 1 and not Path(inputs[0]).is_dir():
+            raise OutputExistsError(f"{into} is there already, and is no folder")
         raise UsageError(f"several pictures cannot go into the one file {into}", "name a folder")
     jobs: list[Job] = []
     for found in _find(inputs, into if is_folder else None):
@@ -141,19 +161,24 @@ def _find(inputs: Sequence[str], into: Path | None) -> Iterator[_Found]:
 def _walk(folder: Path, into: Path | None) -> Iterator[_Found]:
     """Pictures below a folder in sorted order; symbolic links to folders are not followed."""
     outputs = into.resolve() if into else None
-    for parent, folders, files in os.walk(folder):
+    for parent, folders, files in os.walk(folder, onerror=_refuse):
         here = Path(parent)
         folders[:] = sorted(
             f for f in folders if not f.startswith(".") and (here / f).resolve() != outputs
         )
-        if outputs == here.resolve() and here != folder:
-            continue
         for name in sorted(files):
             path = here / name
             hidden = name.startswith(".")
-            earlier = path.stem.endswith(MARK)
+            earlier = outputs is None and path.stem.endswith(MARK)
             if not hidden and not earlier and path.suffix.lower() in EXTENSIONS:
                 yield _Found(path, path.relative_to(folder), False)
+
+
+def _refuse(error: OSError) -> None:
+    raise InputError(
+        f"the folder {error.filename} cannot be read: {(error.strerror or str(error)).lower()}",
+        "name the folders that can",
+    ) from error
 
 
 def _renamed(path: Path, format: str | None, *, mark: str) -> Path:
@@ -173,12 +198,13 @@ def _check_collisions(jobs: Sequence[Job]) -> None:
     for job in jobs:
         assert job.source is not None
         assert job.target is not None
-        # some file systems know no case
-        key = str(job.target.resolve()).casefold()
+        key = str(job.target.resolve())
+        if sys.platform in ("darwin", "win32"):  # their file systems know no case
+            key = key.casefold()
         if key in taken:
             raise UsageError(
                 f"{taken[key]} and {job.source} would both become {job.target}",
-                "restore them in two runs, or name an output folder with -o",
+                "name them one by one, each with its own -o",
             )
         if job.target.resolve() in sources:
             raise UsageError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import logging
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -11,12 +12,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from moce_cli.batch.jobs import Job
-from moce_cli.errors import MoceError, OutputError
+from moce_cli.errors import DeviceError, InputError, MoceError, OutputError
 from moce_cli.pictures import Picture, probe, read, write
 
 if TYPE_CHECKING:
     from moce_cli.restoration import Report, Restorer
     from moce_cli.restoration.engine import Progress
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +72,19 @@ def run_jobs(
             continue
         try:
             report, warnings = _run(job, restorer, settings, progress)
+        except BrokenPipeError:
+            raise  # nobody listens any more
         except MoceError as error:
             yield Done(job, error=error, seconds=time.perf_counter() - begun)
+        except MemoryError:
+            error = DeviceError(f"{job.name}: out of memory", "use a smaller --tile")
+            yield Done(job, error=error, seconds=time.perf_counter() - begun)
+        except Exception as error:
+            # no picture may end a batch, whatever it does to the code
+            log.debug("%s", job.name, exc_info=True)
+            reason = f"unexpected {type(error).__name__}: {error}".splitlines()[0]
+            failure = MoceError(f"{job.name}: {reason}", "run it alone with -v -v, and report it")
+            yield Done(job, error=failure, seconds=time.perf_counter() - begun)
         else:
             yield Done(job, report=report, warnings=warnings, seconds=time.perf_counter() - begun)
 
@@ -85,6 +99,8 @@ def open_picture(source: Path | None, max_pixels: int) -> Picture:
     from moce_cli.restoration.plan import check_fits
 
     if source is None:
+        if sys.stdin is None:  # pyright: ignore[reportUnnecessaryComparison] -- closed
+            raise InputError("standard input is closed")
         return read(sys.stdin.buffer, max_pixels=max_pixels, name="standard input")
     header = probe(source, max_pixels=max_pixels)
     check_fits(str(source), header.height, header.width, header.depth)
@@ -104,6 +120,8 @@ def _run(
             "use a larger --overlap or --tile",
         )
     if job.target is None:
+        if sys.stdout is None:  # pyright: ignore[reportUnnecessaryComparison] -- closed
+            raise OutputError("standard output is closed")
         buffer = io.BytesIO()
         lost = write(
             result.picture,

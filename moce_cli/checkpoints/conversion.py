@@ -6,6 +6,7 @@ import argparse
 import logging
 import pickle
 import re
+import warnings
 import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -118,7 +119,8 @@ def convert(
 def _read_pickle(path: Path) -> Mapping[str, Any]:
     if path.is_dir():
         raise WeightsError(f"{path} is a folder, not a checkpoint")
-    with torch.serialization.safe_globals(_HARMLESS):
+    with torch.serialization.safe_globals(_HARMLESS), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what torch thinks of the file, our own sentence says
         try:
             contents = torch.load(
                 path,

@@ -6,7 +6,7 @@ import errno
 import io
 import os
 import sys
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 import typer
 from typer.core import TyperGroup
@@ -14,7 +14,7 @@ from typer.core import TyperGroup
 from moce_cli import __version__
 from moce_cli.cli import doctor, info, models, restore
 from moce_cli.cli.console import console
-from moce_cli.errors import MoceError
+from moce_cli.errors import MoceError, OutputError
 
 INTERRUPTED = 130
 
@@ -39,8 +39,8 @@ class MoceGroup(TyperGroup):
         except OSError as error:
             if error.errno != errno.ENOSPC:
                 return _unexpected(error)
-            console.error(MoceError("the disk is full", "free some space and run again"))
-            raise typer.Exit(6) from error
+            console.error(OutputError("the disk is full", "free some space and run again"))
+            raise typer.Exit(OutputError.exit_code) from error
         except Exception as error:
             if type(error).__module__.startswith(("typer.", "click.")):
                 raise  # usage errors and exits are Typer's own to print
@@ -88,7 +88,24 @@ def root(
 
 def main() -> None:
     """Entry point of the `moce` command."""
+    if sys.stderr is None:  # pyright: ignore[reportUnnecessaryComparison] -- closed by the caller
+        sys.stderr = open(os.devnull, "w")  # noqa: SIM115 -- open to the end
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # file names may be any bytes
-    app()
+    code: object = 0
+    try:
+        app()
+    except SystemExit as ending:
+        code = ending.code
+    stdout: io.TextIOBase | None = cast("io.TextIOBase | None", sys.stdout)
+    try:
+        if stdout is not None:
+            stdout.flush()
+    except OSError as error:
+        if not isinstance(error, BrokenPipeError):
+            console.error(OutputError(f"standard output cannot be written: {error.strerror}"))
+            code = OutputError.exit_code
+        # what is left in the buffer must not be tried again at the very end
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    sys.exit(code if isinstance(code, int) else 1)

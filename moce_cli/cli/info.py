@@ -25,6 +25,7 @@ def info(
     threads: options.Threads = None,
     tile: options.TileSize = "auto",
     overlap: options.Overlap = None,
+    batch: options.Batch = None,
     routing: options.Routing = "image",
     max_pixels: options.MaxPixels = options.DEFAULT_MAX_PIXELS,
     as_json: options.Json = False,
@@ -51,6 +52,7 @@ def info(
         precision=precision,
         tile=parse_tile(tile),
         overlap=overlap,
+        batch=batch,
         routing=routing,
         threads=threads,
     )

@@ -41,6 +41,10 @@ Overlap = Annotated[
     int | None,
     typer.Option(min=0, help="Pixels that neighbouring tiles share.", rich_help_panel="Tiles"),
 ]
+Batch = Annotated[
+    int | None,
+    typer.Option(min=1, help="Tiles that go through the network at once.", rich_help_panel="Tiles"),
+]
 Routing = Annotated[
     str,
     typer.Option(
@@ -56,7 +60,10 @@ Json = Annotated[
     bool, typer.Option("--json", help="One JSON object a line on stdout.", rich_help_panel="Output")
 ]
 Quiet = Annotated[
-    bool, typer.Option("--quiet", "-q", help="Say nothing but errors.", rich_help_panel="Output")
+    bool,
+    typer.Option(
+        "--quiet", "-q", help="Say nothing but warnings and errors.", rich_help_panel="Output"
+    ),
 ]
 Verbose = Annotated[
     int,

@@ -15,7 +15,7 @@ from rich.progress import (
 )
 from rich.table import Column
 
-from moce_cli.cli.console import Console
+from moce_cli.cli.console import Console, printable
 
 BARS = 0.1
 """Seconds: pictures that take less show no bar of their own."""
@@ -38,19 +38,22 @@ class BatchProgress:
 
     def __init__(self, console: Console, files: int, pixels: int, *, hidden: bool) -> None:
         self._console = console
-        self._live = console.err.is_terminal and not hidden
+        # FORCE_COLOR makes rich take a pipe for a terminal, and bars do not belong into one
+        self._live = console.err.file.isatty() and not hidden
         self._begun = time.monotonic()
         self._pixels_done = 0
         self._current = 0
         self._experts: dict[int, int] = {}
         self._bars = Progress(
             SpinnerColumn(),
-            TextColumn("{task.description}", table_column=Column(ratio=2, no_wrap=True)),
+            TextColumn(
+                "{task.description}", table_column=Column(ratio=2, no_wrap=True), markup=False
+            ),
             BarColumn(bar_width=None, table_column=Column(ratio=1)),
-            TextColumn("{task.fields[count]}"),
+            TextColumn("{task.fields[count]}", markup=False),
             TaskProgressColumn(),
             TimeRemainingColumn(compact=True),
-            TextColumn("{task.fields[rate]}"),
+            TextColumn("{task.fields[rate]}", markup=False),
             console=console.err,
             transient=True,
             expand=True,
@@ -76,6 +79,7 @@ class BatchProgress:
 
     def start_file(self, name: str, pixels: int) -> None:
         """A picture begins."""
+        name = printable(name)
         self._current = pixels
         self._bars.update(
             self._one, description=name, total=1, completed=0, visible=True, count="", rate=""
@@ -88,7 +92,7 @@ class BatchProgress:
         self._show(done / total)
 
     def end_file(self, line: str, experts: dict[int, int] | None) -> None:
-        """A picture is done, or has failed; the line says so."""
+        """A picture is done, or has failed; the line, if any, says so."""
         self._index += 1
         self._pixels_done += self._current
         self._current = 0
@@ -96,7 +100,8 @@ class BatchProgress:
             self._experts[expert] = self._experts.get(expert, 0) + count
         self._show()
         prefix = f"[{self._index}/{self._files}] " if self._files > 1 else ""
-        self._console.say(prefix + line)
+        if line:
+            self._console.say(prefix + line)
 
     def _show(self, share: float = 0.0) -> None:
         done = self._pixels_done + share * self._current

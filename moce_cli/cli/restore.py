@@ -68,10 +68,12 @@ def restore(
     threads: options.Threads = None,
     tile: options.TileSize = "auto",
     overlap: options.Overlap = None,
+    batch: options.Batch = None,
     routing: options.Routing = "image",
     max_seam: Annotated[
         float | None,
         typer.Option(
+            min=0.0,
             help="Fail a picture whose tile borders score worse; 1 is invisible.",
             rich_help_panel="Tiles",
         ),
@@ -100,9 +102,9 @@ def restore(
     jobs = plan_jobs(
         inputs, output, format=format, overwrite=overwrite, skip_existing=skip_existing
     )
-    make_folders(jobs)
     if len(jobs) == 1:
         _check_readable(jobs[0], settings.max_pixels)  # a bad file needs no network to be refused
+    make_folders(jobs)
 
     from moce_cli.cli.progress import BatchProgress
     from moce_cli.restoration import Restorer
@@ -114,6 +116,7 @@ def restore(
         precision=precision,
         tile=parse_tile(tile),
         overlap=overlap,
+        batch=batch,
         routing=routing,
         threads=threads,
     )
@@ -124,7 +127,9 @@ def restore(
         for index, done in enumerate(run_jobs(jobs, restorer, settings, progress.tile)):
             if as_json:
                 console.json(_row(done))
-            progress.end_file(_line(done), done.report.experts if done.report else None)
+            alone = done.error is not None and len(jobs) == 1  # then the error itself says it all
+            experts = done.report.experts if done.report else None
+            progress.end_file("" if alone else _line(done), experts)
             for warning in done.warnings:
                 console.warn(f"{done.job.name}: {warning}")
             if done.error:

@@ -50,11 +50,7 @@ def _expert(d: int, rank: int) -> int:
 
 
 def forward_cost(config: MoCEIRConfig, height: int, width: int) -> Cost:
-    """The cost for one picture of height x width, as it is padded inside.
-
-    Raises:
-        nothing: any height and width from 1 on.
-    """
+    """The cost for one picture of any height and width from 1 on, as it is padded inside."""
     h, w = (-(-side // DOWNSCALE) for side in (height, width))
     pixels = [h * w * (DOWNSCALE // 2**level) ** 2 for level in range(4)]
     d, heads = config.level_width, config.heads

@@ -132,7 +132,7 @@ def channel_attention_weights(query: Tensor, key: Tensor, temperature: Tensor) -
     b, _, c = query.shape
     heads = temperature.shape[0]
     if query.dtype == torch.float16:  # a product over many pixels would overflow
-        query, key = F.normalize(query, dim=1, eps=1e-12), F.normalize(key, dim=1, eps=1e-12)
+        query, key = (F.normalize(t.float(), dim=1, eps=1e-12).half() for t in (query, key))
         scores = torch.bmm(query.transpose(1, 2), key).float()  # (B, C, C)
     else:
         q_length, k_length = (

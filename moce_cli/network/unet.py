@@ -150,6 +150,12 @@ class MoCEIR(nn.Module):
         num_blocks = sum(self.config.decoder_blocks)
         if routing is not None and len(routing) != num_blocks:
             raise ConfigError(f"the routing has {len(routing)} blocks, the network {num_blocks}")
+        for block in routing or ():
+            if len(block.chosen) not in (1, len(degraded)):
+                raise ConfigError(
+                    f"the routing is for a batch of {len(block.chosen)}, the input is "
+                    f"one of {len(degraded)}"
+                )
         h, w = degraded.shape[-2:]
         padded_h, padded_w = (-(-side // DOWNSCALE) * DOWNSCALE for side in (h, w))
         padded = pad_by_reflection(degraded, padded_h, padded_w)

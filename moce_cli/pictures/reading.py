@@ -192,6 +192,10 @@ def _picture(file: BinaryIO, facts: Facts) -> Picture:
     notes = list(found.notes)
     if facts.frames > 1:
         notes.append(f"the first of {facts.frames} pages or frames was taken")
+    if header.mode.startswith("palette"):
+        notes.append("the palette's colours became RGB")
+    elif header.depth < 8:
+        notes.append(f"its {header.depth}-bit samples became 8-bit ones")
     source = replace(facts.source, icc=found.icc)
     return Picture(pixels, alpha, upright_source(source, facts.orientation, header, notes))
 

@@ -123,7 +123,7 @@ def _write_file(target: Path, data: bytes, picture: Picture, *, overwrite: bool)
             with contextlib.suppress(OSError):
                 temporary.unlink(missing_ok=True)
     except (OSError, ValueError) as error:
-        if isinstance(error, FileNotFoundError | NotADirectoryError):
+        if not target.parent.is_dir():
             raise OutputError(
                 f"{target} can't be written: there is no folder {target.parent}"
             ) from error

@@ -92,32 +92,29 @@ class Engine:
             NotFiniteError: the network's output is not finite.
         """
         height, width = pixels.shape[:2]
-        tally, notes = Tally(self.config), list[str]()
-        while True:
-            grid = plan.grid(height, width)
-            try:
-                pinned, ready = self._pin(pixels, grid, routing, tally)
-                break
-            except RuntimeError as error:
-                plan = self._back_off(plan, grid, error, notes)
-        outcome = Outcome(np.empty_like(pixels), tally, plan, grid, 1.0, notes)
-        seam, scale = SeamMeter(grid), full_scale(pixels.dtype)
-        total, done = len(grid), 0
-
-        def on_tiles(count: int) -> None:
-            nonlocal done
-            done = min(done + count, total)
-            if progress:
-                progress(done, total)
-
+        tally, notes, seam = Tally(self.config), list[str](), SeamMeter()
+        result, scale = np.empty_like(pixels), full_scale(pixels.dtype)
+        pinned: Routing | None = None
         top = 0  # rows above are finished
-        while top < height:
+        while True:
             # after a back-off the next grid begins a little above, to give its first rows context
             start = max(0, top - plan.overlap)
-            grid = plan.grid(height - start, width)
-            bands = self._bands(pixels[start:], grid, plan.batch, pinned, tally, ready, on_tiles)
+            rest, grid = pixels[start:], plan.grid(height - start, width)
+            total = tally.tiles + len(grid)
+
+            def on_tiles(total: int = total) -> None:
+                if progress:
+                    progress(min(tally.tiles, total), total)
+
             try:
-                for rows, until in bands:
+                ready: dict[Tile, Float] = {}
+                if pinned is None:
+                    pinned, ready = self._pin(rest, grid, plan.batch, routing, tally)
+                    on_tiles()
+                seam.follow(grid, start)
+                for rows, until in self._bands(
+                    rest, grid, plan.batch, pinned, tally, ready, on_tiles
+                ):
                     until += start
                     if until <= top:
                         continue
@@ -128,12 +125,11 @@ class Engine:
                     seam.add(mixed, degraded, top)
                     if pixels.dtype.kind != "f":
                         mixed = (mixed * scale).round()
-                    outcome.pixels[top:until] = mixed.astype(pixels.dtype)
+                    result[top:until] = mixed.astype(pixels.dtype)
                     top = until
+                return Outcome(result, tally, plan, grid, seam.score, notes)
             except RuntimeError as error:
-                plan, ready = self._back_off(plan, grid, error, notes), {}
-        outcome.plan, outcome.seam = plan, seam.score
-        return outcome
+                plan = self._back_off(plan, grid, error, notes)
 
     def _back_off(self, plan: Plan, grid: TileGrid, error: RuntimeError, notes: list[str]) -> Plan:
         """A smaller plan after running out of memory; any other error goes on."""
@@ -149,7 +145,7 @@ class Engine:
         return plan
 
     def _pin(
-        self, pixels: Array, grid: TileGrid, routing: str, tally: Tally
+        self, pixels: Array, grid: TileGrid, batch: int, routing: str, tally: Tally
     ) -> tuple[Routing | None, dict[Tile, Float]]:
         """The routing for all tiles, and those that are restored already.
 
@@ -159,7 +155,7 @@ class Engine:
         Returns:
             None where each tile chooses.
         """
-        if routing.isdigit():
+        if routing not in ("image", "tile"):
             pinned: Routing = [
                 force(int(routing), self.config.num_experts)
                 for _ in self.config.decoder_block_levels
@@ -168,7 +164,8 @@ class Engine:
             return pinned, {}
         if routing == "tile" or len(grid) == 1:
             return None, {}
-        sample = sample_tiles(grid, sample_size(grid.rows.size * grid.columns.size))
+        most = sample_size(batch, grid.rows.size * grid.columns.size)
+        sample = sample_tiles(grid, most)
         while True:
             try:
                 restored, pinned = self._run(pixels, sample, None, pool=True)
@@ -189,7 +186,7 @@ class Engine:
         pinned: Routing | None,
         tally: Tally,
         ready: dict[Tile, Float],
-        on_tiles: Callable[[int], None],
+        on_tiles: Callable[[], None],
     ) -> Iterator[tuple[Float, int]]:
         """Finished rows, `(n, W, C)` in [0, 1] or a little beyond, and where they end."""
         blender = BandBlender(grid, pixels.shape[2])
@@ -198,17 +195,18 @@ class Engine:
             tiles = list(grid.row(top))
             left = [tile for tile in tiles if tile not in ready]
             made = {tile: ready.pop(tile) for tile in tiles if tile in ready}
-            on_tiles(len(made))
+            row: list[Routing] = []
             for at in range(0, len(left), batch):
                 some = left[at : at + batch]
                 restored, decisions = self._run(pixels, some, pinned)
                 tally.cost(grid.rows.size, grid.columns.size, decisions, len(some))
-                if pinned is None:
-                    tally.decisions(decisions)
+                row.append(decisions)
                 made |= zip(some, restored, strict=True)
-                on_tiles(len(some))
+                on_tiles()
             for tile in tiles:
                 blender.add(tile, made[tile])
+            for decisions in row if pinned is None else ():
+                tally.decisions(decisions)
             until = tops[index + 1] if index + 1 < len(tops) else grid.rows.length
             yield blender.finish(until), until
 

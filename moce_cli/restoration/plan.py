@@ -23,7 +23,8 @@ _BYTES_PER_PIXEL_AND_CHANNEL = 120
 """Measured: peak of a forward pass over tile pixels and the network's width; half precision hardly
 lowers it, since FFTs and norms are done in float32."""
 _SAMPLE_PIXELS = 4 * 256 * 256
-"""How much of a picture goes through the network at once to pin its routing: memory bounds it."""
+"""How much of a picture goes through the network at once to pin its routing."""
+_SAMPLE_TILES = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +56,7 @@ def parse_tile(text: str) -> int | None:
     """
     if text == "auto":
         return None
-    if not text.isdigit():
+    if not (text.isdecimal() and text.isascii()):
         raise UsageError(f"{text!r} is no tile size", "--tile takes auto, 0 or a number of pixels")
     return int(text)
 
@@ -65,9 +66,12 @@ def tile_bytes(config: MoCEIRConfig, height: int, width: int) -> int:
     return _BYTES_PER_PIXEL_AND_CHANNEL * config.width * height * width
 
 
-def sample_size(tile_pixels: int) -> int:
-    """How many of a picture's tiles are asked, at most, before its routing is pinned."""
-    return max(1, _SAMPLE_PIXELS // tile_pixels)
+def sample_size(batch: int, tile_pixels: int) -> int:
+    """How many of a picture's tiles are asked, at most, before its routing is pinned.
+
+    They go through the network together, so that memory bounds them; never fewer than two.
+    """
+    return max(batch, 2, min(_SAMPLE_TILES, _SAMPLE_PIXELS // tile_pixels))
 
 
 def picture_bytes(height: int, width: int, depth: int) -> int:
@@ -98,10 +102,11 @@ def make_plan(
     width: int,
     tile: int | None,
     overlap: int | None,
+    batch: int | None,
     threads: int,
     precision: Precision,
 ) -> Plan:
-    """Choose what was left open.
+    """Choose what was left open: the largest tile and batch, up to the usual, that fit the memory.
 
     Args:
         config: of the network.
@@ -110,33 +115,40 @@ def make_plan(
         width: of the picture.
         tile: None chooses; 0 is the whole picture.
         overlap: None chooses.
+        batch: tiles that go through the network at once; None chooses.
         threads: of the CPU.
         precision: of the network.
 
     Raises:
-        UsageError: tile and overlap do not fit each other.
-        DeviceError: not even the smallest tile fits the memory.
+        UsageError: tile and overlap do not fit each other, or a batch of none.
+        DeviceError: what was asked for, or the smallest tile, does not fit the memory.
     """
-    if tile is not None:
-        check_tile(tile, overlap or 0)
-        fitting = min(AUTO_OVERLAP, tile // 4) if overlap is None else overlap
-        return Plan(tile, fitting, AUTO_BATCH[device.type] if tile else 1, threads, precision)
-    memory = min(device_memory_bytes(device), memory_bytes() if device.type == "cpu" else 2**62)
+    if batch is not None and batch < 1:
+        raise UsageError(f"a batch of {batch} tiles cannot work", "--batch takes 1 or more")
+    memory = device_memory_bytes(device)
     budget = int(memory * MEMORY_SHARE)
-    batch, side = AUTO_BATCH[device.type], AUTO_TILE[device.type]
-    while tile_bytes(config, side, side) * batch > budget:
-        if batch > 1:
-            batch //= 2
-        elif side // 2 >= SMALLEST_TILE:
-            side = side // 2 // MULTIPLE * MULTIPLE
-        else:
-            raise DeviceError(
-                f"{device} has {memory / 2**20:.0f} MiB, too little for the smallest tile "
-                f"of {SMALLEST_TILE} px"
-            )
+    side = AUTO_TILE[device.type] if tile is None else tile
+    check_tile(side, overlap or 0)
+    most = AUTO_BATCH[device.type] if batch is None else batch
+
+    def needed() -> int:
+        """Memory of the most that goes through the network at once."""
+        h, w = (min(side, length) if side else length for length in (height, width))
+        at_once = 1 if (h, w) == (height, width) else sample_size(most, h * w)
+        return tile_bytes(config, h, w) * at_once
+
+    while needed() > budget and batch is None and most > 1:
+        most //= 2
+    while needed() > budget and tile is None and side // 2 >= SMALLEST_TILE:
+        side = side // 2 // MULTIPLE * MULTIPLE
+    # what was asked for may take all there is
+    if needed() > (budget if tile is None else memory):
+        what = "the smallest tile" if tile is None else f"--tile {tile}"
+        raise DeviceError(
+            f"{what} needs {needed() / 2**20:.0f} MiB of memory on {device}, which has "
+            f"{memory / 2**20:.0f} MiB",
+            "use a smaller --tile or another --device",
+        )
     if overlap is None:
-        overlap = min(AUTO_OVERLAP, side // 4)
-    check_tile(side, overlap)
-    if max(height, width) <= side:
-        batch = 1
-    return Plan(side, overlap, batch, threads, precision)
+        overlap = min(AUTO_OVERLAP, side // 4) if side else AUTO_OVERLAP
+    return Plan(side, overlap, most, threads, precision)

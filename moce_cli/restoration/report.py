@@ -51,8 +51,9 @@ class Report:
     height: int
     width: int
     tile_size: tuple[int, int]
-    """Height and width of the tiles as cut."""
+    """Height and width of the tiles as cut; of the last ones, after running out of memory."""
     tiles: int
+    """That went through the network."""
     seconds: float
     seam: float
     """Steps across tile borders over steps beside them; 1 is invisible."""
@@ -86,10 +87,12 @@ class Tally:
         self._decisions: list[list[tuple[torch.Tensor, tuple[int, ...], float]]] = [
             [] for _ in config.decoder_block_levels
         ]
+        self.tiles = 0
         self._run = self._all = self._experts_run = self._experts_all = 0
 
     def cost(self, height: int, width: int, routing: Routing, count: int) -> None:
         """Count a batch of tiles."""
+        self.tiles += count
         cost = forward_cost(self._config, height, width)
         for i in range(count):
             chosen = [b.chosen[i if len(b.chosen) > 1 else 0] for b in routing]

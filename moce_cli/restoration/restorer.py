@@ -34,6 +34,7 @@ from moce_cli.runtime import Precision
 log = logging.getLogger(__name__)
 
 Kind = TypeVar("Kind")
+MOST_THREADS = 512
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +59,7 @@ class Restorer:
         precision: `auto`, `fp32`, `bf16` or `fp16`.
         tile: longest side of a tile, a multiple of 8; 0 is the whole picture; None chooses.
         overlap: what neighbouring tiles share at least; None chooses.
+        batch: how many tiles go through the network at once; None chooses.
         routing: `image` decides once for a picture, `tile` for each tile, `0` to `3` forces.
         threads: of the CPU; None takes the cores this process may use.
 
@@ -75,6 +77,7 @@ class Restorer:
         precision: str = "auto",
         tile: int | None = None,
         overlap: int | None = None,
+        batch: int | None = None,
         routing: str = "image",
         threads: int | None = None,
     ) -> None:
@@ -83,17 +86,18 @@ class Restorer:
             raise UsageError(
                 f"{routing!r} is no routing", f"use image, tile or 0 to {num_experts - 1}"
             )
-        if threads is not None and threads < 1:
-            raise UsageError(f"{threads} threads cannot work", "--threads takes 1 or more")
+        if threads is not None and not 1 <= threads <= MOST_THREADS:
+            raise UsageError(
+                f"{threads} threads cannot work", f"--threads takes 1 to {MOST_THREADS}"
+            )
         self.name = name or checkpoint.card.name
         self.device = runtime.choose_device(device)
         self.precision: Precision = runtime.choose_precision(precision, self.device)
-        note = selfcheck.prepare(self.device)
-        self._notes = (note,) if note else ()
+        self._notes = selfcheck.prepare(self.device, self.precision)
         self._threads = threads or runtime.usable_cores()
-        torch.set_num_threads(self._threads)
         self._checkpoint = checkpoint
-        self._tile, self._overlap, self._routing = tile, overlap, routing
+        self._tile, self._overlap, self._batch = tile, overlap, batch
+        self._routing = routing
         self._engines: dict[Precision, Engine] = {}
         self.plan_for(1, 1)  # options that do not fit are refused here, not at the first picture
 
@@ -106,6 +110,7 @@ class Restorer:
         precision: str = "auto",
         tile: int | None = None,
         overlap: int | None = None,
+        batch: int | None = None,
         routing: str = "image",
         threads: int | None = None,
     ) -> Restorer:
@@ -126,6 +131,7 @@ class Restorer:
             precision=precision,
             tile=tile,
             overlap=overlap,
+            batch=batch,
             routing=routing,
             threads=threads,
         )
@@ -139,6 +145,7 @@ class Restorer:
             width=width,
             tile=self._tile,
             overlap=self._overlap,
+            batch=self._batch,
             threads=self._threads,
             precision=self.precision,
         )
@@ -238,6 +245,7 @@ class Restorer:
         begun = time.perf_counter()
         height, width = pixels.shape[:2]
         plan = self.plan_for(height, width)
+        log.info("%s on %s, %s", self.name, self.device, plan)
         notes = list(self._notes)
         outcome = self._attempt(pixels, plan, strength, progress)
         if outcome is None and plan.precision != "fp32":
@@ -257,7 +265,7 @@ class Restorer:
             height=height,
             width=width,
             tile_size=(outcome.grid.rows.size, outcome.grid.columns.size),
-            tiles=len(outcome.grid),
+            tiles=outcome.tally.tiles,
             seconds=round(time.perf_counter() - begun, 4),
             seam=round(outcome.seam, 4),
             routing=self._routing,
@@ -278,6 +286,7 @@ class Restorer:
         if engine is None:
             engine = Engine(build(self._checkpoint), self.device, plan.precision)
             self._engines[plan.precision] = engine
+        torch.set_num_threads(self._threads)  # of the whole process: another restorer may differ
         try:
             outcome = engine.restore(
                 pixels, plan, routing=self._routing, strength=strength, progress=progress

@@ -31,11 +31,16 @@ class SeamMeter:
     A picture without borders scores 1.
     """
 
-    def __init__(self, grid: TileGrid) -> None:
-        self._columns = borders(grid.columns)
-        self._rows = borders(grid.rows)
+    def __init__(self) -> None:
+        self._columns: list[int] = []
+        self._rows: list[int] = []
         self._tail: Float | None = None
         self._across, self._beside, self._count = np.zeros(2), np.zeros(2), 0
+
+    def follow(self, grid: TileGrid, start: int = 0) -> None:
+        """From here on tiles lie so, the first of them at row `start` of the picture."""
+        self._columns = borders(grid.columns)
+        self._rows = [start + row for row in borders(grid.rows)]
 
     def add(self, restored: Float, degraded: Float, top: int) -> None:
         """Look at finished rows, both `(n, W, C)`; they come in order."""

@@ -93,18 +93,43 @@ def test_names_that_are_no_text(tmp_path):
     assert os.fsencode(job.target).endswith(b"/\xff\xfe.png")
 
 
-def test_names_that_differ_only_in_case_collide(tmp_path):
+@pytest.mark.parametrize(("platform", "collide"), [("linux", False), ("darwin", True)])
+def test_names_that_differ_only_in_case_collide_where_they_do(
+    tmp_path, monkeypatch, platform, collide
+):
     touch(tmp_path / "x" / "A.png")
     touch(tmp_path / "y" / "a.png")
-    with pytest.raises(UsageError, match="both become"):
-        plan_jobs([str(tmp_path / "x"), str(tmp_path / "y")], str(tmp_path / "out"))
+    monkeypatch.setattr("sys.platform", platform)
+    folders = [str(tmp_path / "x"), str(tmp_path / "y")]
+    if collide:
+        with pytest.raises(UsageError, match="both become"):
+            plan_jobs(folders, str(tmp_path / "out"))
+    else:
+        assert len(plan_jobs(folders, str(tmp_path / "out"))) == 2
+
+
+def test_a_folder_that_cannot_be_read_is_not_skipped_in_silence(tmp_path, monkeypatch):
+    touch(tmp_path / "in" / "a.png")
+    touch(tmp_path / "in" / "locked" / "b.png")
+    scandir = os.scandir
+
+    def failing(path):
+        if str(path).endswith("locked"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr("os.scandir", failing)
+    with pytest.raises(InputError, match="locked cannot be read: permission denied"):
+        plan_jobs([str(tmp_path / "in")], str(tmp_path / "out"))
 
 
 def test_a_folder_whose_only_pictures_are_outputs_of_before_holds_none(tmp_path):
     touch(tmp_path / "in" / f"a{MARK}.png")
     touch(tmp_path / "in" / ".b.png")
     with pytest.raises(InputError, match="holds no pictures"):
-        plan_jobs([str(tmp_path / "in")], str(tmp_path / "out"))
+        plan_jobs([str(tmp_path / "in")], None)
+    # into another folder a person's own a.restored.png is a picture like any other
+    assert len(plan_jobs([str(tmp_path / "in")], str(tmp_path / "out"))) == 1
 
 
 def test_how_many_outputs_are_there_is_said(tmp_path):

@@ -1,5 +1,6 @@
 """`moce restore` and `moce info`, by exit code, stdout and stderr."""
 
+import io
 import json
 import os
 import zlib
@@ -16,9 +17,13 @@ def assert_sentence(result, code, *words):
     assert result.exit_code == code, result.output
     assert result.stdout == ""
     assert "Traceback" not in result.stderr
-    first = result.stderr.strip().splitlines()[0]
+    lines = result.stderr.strip().splitlines()
+    assert lines[0].startswith("error: ")
+    assert all(line.startswith("try: ") for line in lines[1:])
+    assert len(lines) <= 2
+    assert "unexpected" not in result.stderr
     for word in words:
-        assert str(word) in first or str(word) in result.stderr
+        assert str(word) in result.stderr
 
 
 def test_one_file_beside_the_input(moce, picture, tmp_path):
@@ -53,7 +58,7 @@ def test_missing_output_folders_are_made(moce, picture, tmp_path):
 
 def test_a_folder_with_its_tree(moce, picture, tmp_path):
     photos = tmp_path / "photos"
-    for name in ("a.png", "sub/a.png", "sub/deep/b.jpg", ".hidden/c.png", "a.restored.png"):
+    for name in ("a.png", "sub/a.png", "sub/deep/b.jpg", ".hidden/c.png"):
         picture(photos / name)
     (photos / "notes.txt").write_text("no picture")
     result = moce("restore", photos, "-o", tmp_path / "out")
@@ -105,7 +110,8 @@ def test_the_plan_of_json_given_back_gives_the_same_picture(moce, picture, tmp_p
     plan = row["plan"]
     again = moce(
         "restore", source, "-o", tmp_path / "c.png", "--tile", plan["tile"], "--overlap",
-        plan["overlap"], "--threads", plan["threads"], "--precision", plan["precision"], "--json",
+        plan["overlap"], "--batch", plan["batch"], "--threads", plan["threads"], "--precision",
+        plan["precision"], "--json",
     )  # fmt: skip
     assert json.loads(again.stdout)["plan"] == plan
     assert (tmp_path / "b.png").read_bytes() == (tmp_path / "c.png").read_bytes()
@@ -292,6 +298,10 @@ def test_a_device_that_is_not_there(moce, picture, tmp_path):
 @pytest.mark.parametrize(
     "options",
     [
+        ("--tile", "\u00b2"),
+        ("--batch", "0"),
+        ("--max-seam", "-1"),
+        ("--threads", "5000"),
         ("--tile", "50"),
         ("--tile", "big"),
         ("--tile", "64", "--overlap", "60"),
@@ -377,6 +387,82 @@ def test_info_as_a_table_and_as_json(moce, picture, tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["a.png"], "nothing is written"
 
 
+def test_empty_names_are_refused(moce, picture, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # where "" would be this folder
+    picture(tmp_path / "a.png")
+    assert_sentence(moce("restore", "", "-o", "out"), 2, "empty name")
+    assert_sentence(moce("restore", "a.png", "-o", ""), 2, "empty name")
+    assert [p.name for p in tmp_path.iterdir()] == ["a.png"]
+
+
+def test_a_name_that_is_too_long(moce, picture, tmp_path):
+    assert_sentence(moce("restore", tmp_path / ("a" * 300 + ".png")), 3, "too long")
+    result = moce("restore", picture(tmp_path / "a.png"), "-o", tmp_path / ("b" * 300 + ".png"))
+    assert result.exit_code in (3, 6)
+    assert "too long" in result.stderr
+
+
+def test_with_a_format_a_name_without_extension_is_a_file(moce, picture, tmp_path):
+    source = picture(tmp_path / "a.png")
+    assert moce("restore", source, "-o", tmp_path / "clean", "--format", "png").exit_code == 0
+    assert (tmp_path / "clean").is_file()
+
+
+def test_no_exception_ends_a_batch(moce, picture, tmp_path, monkeypatch):
+    from moce_cli.restoration import engine
+
+    sources = [picture(tmp_path / f"{i}.png", seed=i) for i in range(4)]
+    run, calls = engine.Engine._run, iter([None, MemoryError(), ValueError("odd"), None])
+
+    def failing(self, *arguments, **options):
+        if (error := next(calls)) is not None:
+            raise error
+        return run(self, *arguments, **options)
+
+    monkeypatch.setattr(engine.Engine, "_run", failing)
+    result = moce("restore", *sources, "-o", tmp_path / "out", "--json")
+    assert result.exit_code == 1
+    rows = [json.loads(line) for line in result.stdout.splitlines()]
+    assert [row["status"] for row in rows] == ["restored", "failed", "failed", "restored"]
+    assert rows[1]["error"]["exit_code"] == 5
+    assert "ValueError: odd" in rows[2]["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    "name", ["[/x].png", ":warning:.png", "a\nb.png", "\x1b[2J.png", "写真.png"]
+)
+def test_odd_names_are_shown_as_they_are(moce, picture, tmp_path, name, monkeypatch):
+    from moce_cli.cli import console as console_module
+    from moce_cli.cli import progress
+
+    source = picture(tmp_path / name)
+    result = moce("restore", source, source.with_name("no.png"), "-o", tmp_path / "out")
+    assert result.exit_code == 3, "one is not there"
+    result = moce("restore", source, "-o", tmp_path / "out", "--json")
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.stdout)["input"] == str(source)
+    shown = name.replace("\n", "\\n").replace("\x1b", "\\x1b")
+    assert shown in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+    # and on a terminal, where the bars show it
+    from rich.console import Console as RichConsole
+
+    terminal = RichConsole(file=io.StringIO(), force_terminal=True, width=200)
+    monkeypatch.setattr(terminal.file, "isatty", lambda: True, raising=False)
+    shown_on = console_module.Console(err=terminal)
+    with progress.BatchProgress(shown_on, 1, 10, hidden=False) as bars:
+        bars.start_file(str(source), 10)
+        bars.tile(1, 2)
+    assert shown in terminal.file.getvalue()
+
+
+def test_verbose_tells_what_is_used(moce, picture, tmp_path):
+    result = moce("restore", picture(tmp_path / "a.png"), "-v")
+    assert result.exit_code == 0
+    for word in ("cpu", "threads", "tile"):
+        assert word in result.stderr
+
+
 def test_quiet_says_nothing(moce, picture, tmp_path):
     result = moce("restore", picture(tmp_path / "a.png"), "-q")
     assert (result.exit_code, result.output) == (0, "")
@@ -401,7 +487,10 @@ def test_doctor_finds_this_machine_right(moce):
 
 
 def test_doctor_notices_wrong_numbers(moce, monkeypatch):
-    monkeypatch.setattr("moce_cli.restoration.selfcheck.GOLDEN", tuple(map(float, range(16))))
+    from moce_cli.restoration import selfcheck
+
+    wrong = tuple(v + 0.3 * (-1) ** i for i, v in enumerate(selfcheck.GOLDEN))
+    monkeypatch.setattr(selfcheck, "GOLDEN", wrong)
     result = moce("doctor", "--device", "cpu")
     assert result.exit_code == 5
     assert "WRONG" in result.stdout

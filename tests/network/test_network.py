@@ -16,6 +16,7 @@ from moce_cli.errors import ConfigError
 from moce_cli.network import PRESETS, MoCEIR, MoCEIRConfig, force
 from moce_cli.network.cost import forward_cost
 from moce_cli.network.experts import windowed_circular_convolution
+from moce_cli.network.layers import channel_attention_weights
 from moce_cli.network.router import decide
 from moce_cli.network.unet import pad_by_reflection
 
@@ -211,6 +212,22 @@ def test_other_shapes_are_refused(tiny, shape):
 def test_a_routing_of_another_length_is_refused(tiny):
     with pytest.raises(ConfigError, match="routing has 2 blocks, the network 3"):
         tiny.restore(torch.rand(1, 3, 8, 8), [force(0, 4)] * 2)
+
+
+@torch.inference_mode()
+def test_a_routing_for_another_batch_is_refused(tiny):
+    with pytest.raises(ConfigError, match="for a batch of 2, the input is one of 3"):
+        tiny.restore(torch.rand(3, 3, 8, 8), pinned(TINY, [0, 1]))
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
+def test_a_black_picture_is_no_trouble(dtype):
+    network = golden_network(TINY).compute_in(dtype)
+    assert torch.isfinite(network(torch.zeros(1, 3, 40, 40))).all()
+    zeros = torch.zeros(1, 64, 16, dtype=dtype)
+    weights = channel_attention_weights(zeros, zeros, torch.ones(2, 1, 1))
+    torch.testing.assert_close(weights, torch.full((1, 2, 8, 8), 1 / 8))
 
 
 @pytest.mark.parametrize("window", [4, 8, 16, 32])

@@ -13,8 +13,9 @@ from moce_cli.errors import DeviceError, InputError, MoceError, UsageError
 from moce_cli.network import MoCEIR
 from moce_cli.network.cost import forward_cost
 from moce_cli.restoration import engine as engine_module
-from moce_cli.restoration.plan import make_plan, tile_bytes
+from moce_cli.restoration.plan import make_plan, sample_size, tile_bytes
 from moce_cli.restoration.selfcheck import TOLERANCE, convolution_is_right, golden_error
+from moce_cli.tiling import sample_tiles
 
 
 def noise(height, width, channels=3, dtype=np.uint8, seed=0):
@@ -68,19 +69,61 @@ def test_a_single_tile_is_the_network_itself():
     assert restored.report.seam == 1
 
 
-def test_the_batch_of_tiles_does_not_change_the_picture(monkeypatch):
+def test_the_batch_of_tiles_does_not_change_the_picture():
     picture = noise(120, 120)
-    one = restorer(tile=64, overlap=16, routing="tile").restore(picture).picture
-    monkeypatch.setitem(engine_module_batch(), "cpu", 4)
-    four = restorer(tile=64, overlap=16, routing="tile").restore(picture)
+    one, four = (
+        restorer(tile=64, overlap=16, routing="tile", batch=n).restore(picture) for n in (1, 4)
+    )
     assert four.report.plan.batch == 4
-    assert np.abs(one.astype(int) - four.picture.astype(int)).max() <= 1
+    assert np.abs(one.picture.astype(int) - four.picture.astype(int)).max() <= 1
 
 
-def engine_module_batch():
-    from moce_cli.restoration import plan
+def test_two_restorers_keep_their_threads():
+    one, two = (Restorer(checkpoint(), device="cpu", precision="fp32", threads=n) for n in (1, 2))
+    for made, threads in ((one, 1), (two, 2), (one, 1)):
+        made.restore(noise(20, 20))
+        assert torch.get_num_threads() == threads
 
-    return plan.AUTO_BATCH
+
+@pytest.mark.parametrize("device", ["cpu", "cuda", "mps"])
+def test_several_tiles_are_asked_on_every_device(device, monkeypatch):
+    monkeypatch.setattr("moce_cli.restoration.plan.device_memory_bytes", lambda _: 2**36)
+    options = {"tile": None, "overlap": None, "threads": 2, "precision": "fp32", "batch": None}
+    plan = make_plan(SMALL, torch.device(device), height=4000, width=6000, **options)
+    grid = plan.grid(4000, 6000)
+    assert len(sample_tiles(grid, sample_size(plan.batch, plan.tile**2))) >= 2
+
+
+def test_the_memory_needed_grows_with_the_tile():
+    peaks = [tile_bytes(SMALL, t, t) * sample_size(1, t * t) for t in (32, 64, 128, 256, 512, 1024)]
+    assert peaks == sorted(peaks)
+
+
+def test_a_tile_that_cannot_fit_is_refused_before_it_runs(monkeypatch):
+    monkeypatch.setattr("moce_cli.restoration.plan.device_memory_bytes", lambda _: 2**28)
+    with pytest.raises(DeviceError, match=r"--tile 0 needs \d+ MiB"):
+        restorer(tile=0).restore(noise(1000, 1000))
+    assert restorer(tile=128).plan_for(1000, 1000).tile == 128
+
+
+def test_a_whole_picture_that_runs_out_of_memory_is_cut_with_one_routing(monkeypatch):
+    run = engine_module.Engine._run
+
+    def failing(self, pixels, tiles, pinned, **options):
+        if tiles[0].height * len(tiles) > 400:
+            raise torch.OutOfMemoryError
+        return run(self, pixels, tiles, pinned, **options)
+
+    monkeypatch.setattr(engine_module.Engine, "_run", failing)
+    calls = []
+    report = (
+        restorer(tile=0).restore(noise(420, 300), progress=lambda *done: calls.append(done)).report
+    )
+    assert report.tiles > 1
+    assert report.plan.overlap > 0
+    assert sum(report.experts.values()) == len(report.blocks), "one decision for all tiles"
+    assert report.seam != 1.0, "the new borders are looked at"
+    assert calls[-1][0] == calls[-1][1] == report.tiles
 
 
 def test_image_routing_is_one_decision_and_tile_routing_one_for_each():
@@ -126,7 +169,7 @@ def test_the_report_counts_every_tile_once():
 
 
 def test_a_tile_that_was_asked_for_its_routing_does_not_run_again(monkeypatch):
-    monkeypatch.setattr("moce_cli.restoration.plan._SAMPLE_PIXELS", 3 * 64 * 64)
+    monkeypatch.setattr("moce_cli.restoration.engine.sample_size", lambda *_: 3)
     run, seen = engine_module.Engine._run, []
 
     def counting(self, pixels, tiles, pinned, **options):
@@ -234,7 +277,7 @@ def test_progress_reaches_the_end():
     ],
 )
 def test_out_of_memory_halves_the_tile_and_keeps_what_is_finished(monkeypatch, error):
-    monkeypatch.setattr("moce_cli.restoration.plan._SAMPLE_PIXELS", 1)
+    monkeypatch.setattr("moce_cli.restoration.engine.sample_size", lambda *_: 1)
     picture = noise(200, 100)
     run, sizes = engine_module.Engine._run, []
 
@@ -330,17 +373,24 @@ def test_a_flat_output_of_a_picture_is_not_believed(monkeypatch):
 
 def test_the_plan_depends_on_memory_that_may_be_used(monkeypatch):
     device = torch.device("cpu")
-    options = {"tile": None, "overlap": None, "threads": 2, "precision": "fp32"}
+    options = {
+        "tile": None,
+        "overlap": None,
+        "batch": None,
+        "threads": 2,
+        "precision": "fp32",
+    }
     seen = []
     for memory in (2**40, 2**27, 2**25):
         monkeypatch.setattr("moce_cli.restoration.plan.memory_bytes", lambda m=memory: m)
         monkeypatch.setattr("moce_cli.restoration.plan.device_memory_bytes", lambda _, m=memory: m)
         plan = make_plan(SMALL, device, height=4000, width=6000, **options)
-        assert tile_bytes(SMALL, plan.tile, plan.tile) <= memory / 2
+        asked = sample_size(plan.batch, plan.tile**2)
+        assert tile_bytes(SMALL, plan.tile, plan.tile) * asked <= memory / 2
         seen.append(plan.tile)
     assert seen[0] > seen[2]
-    monkeypatch.setattr("moce_cli.restoration.plan.memory_bytes", lambda: 1000)
-    with pytest.raises(DeviceError, match="too little for the smallest tile"):
+    monkeypatch.setattr("moce_cli.restoration.plan.device_memory_bytes", lambda _: 1000)
+    with pytest.raises(DeviceError, match="the smallest tile needs"):
         make_plan(SMALL, device, height=4000, width=6000, **options)
 
 

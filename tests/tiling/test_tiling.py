@@ -108,7 +108,8 @@ def texture(height, width):
 
 
 def score(picture, grid, band=16, degraded=None):
-    meter = SeamMeter(grid)
+    meter = SeamMeter()
+    meter.follow(grid)
     before = texture(*picture.shape[:2]) if degraded is None else degraded
     for top in range(0, len(picture), band):
         meter.add(picture[top : top + band], before[top : top + band], top)
