@@ -94,15 +94,15 @@ def main() -> None:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # file names may be any bytes
     code: object = 0
-    try:
-        app()
-    except SystemExit as ending:
-        code = ending.code
     stdout: io.TextIOBase | None = cast("io.TextIOBase | None", sys.stdout)
     try:
+        try:
+            app()
+        except SystemExit as ending:
+            code = ending.code
         if stdout is not None:
             stdout.flush()
-    except OSError as error:
+    except OSError as error:  # of standard output: the commands' own are told by the group
         if not isinstance(error, BrokenPipeError):
             console.error(OutputError(f"standard output cannot be written: {error.strerror}"))
             code = OutputError.exit_code
