@@ -4,10 +4,12 @@
     python examples/measure_first_weights.py opencv PICTURES
     python examples/measure_first_weights.py tiles PICTURES
     python examples/measure_first_weights.py precision PICTURES
+    python examples/measure_first_weights.py experts PICTURES
 
-`quality` is PSNR at several strengths; `opencv` puts OpenCV's filters beside it at noise 25, each
-with the parameters that are best on the same files; `tiles` is quality and speed over tile and
-overlap; `precision` is bfloat16 against float32. PSNR is of RGB in 8 bit, averaged over pictures.
+`quality` is PSNR at several strengths, of the middles of all pictures or, with `--whole`, of all of
+them; `opencv` puts OpenCV's filters beside it at noise 25, each with the parameters that are best
+on the same files; `tiles` is quality and speed over tile and overlap; `precision` is bfloat16 and
+float16 against float32; `experts` forces each expert in turn. PSNR is of RGB in 8 bit, averaged over pictures.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ from __future__ import annotations
 import argparse
 import json
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -55,7 +58,9 @@ def mean_psnr(results: Iterable[Pixels], clean: Iterable[Pixels]) -> float:
     return float(np.mean([psnr(a, b) for a, b in zip(results, clean, strict=True)]))
 
 
-def quality(model: str, clean: list[Pixels], facts: Path | None = None) -> None:
+def quality(
+    model: str, clean: list[Pixels], facts: Path | None = None, only: str | None = None
+) -> None:
     """PSNR of input and output at several strengths; `facts` takes the table as JSON."""
     rows: dict[str, str] = {}
     restorer = Restorer.from_pretrained(model)
@@ -63,7 +68,9 @@ def quality(model: str, clean: list[Pixels], facts: Path | None = None) -> None:
     kinds |= {f"JPEG {q}": [through_jpeg(p, q) for p in clean] for q in (20, 40, 80)}
     kinds["noise 15, JPEG 60"] = [through_jpeg(p, 60) for p in noisy(clean, 15)]
     kinds["undamaged"] = clean
-    print(f"{len(clean)} pictures, {model} in {restorer.precision}")
+    megapixels = sum(p.shape[0] * p.shape[1] for p in clean) / 1e6
+    print(f"{len(clean)} pictures, {megapixels:.1f} megapixels, {model} in {restorer.precision}")
+    kinds = {kind: degraded for kind, degraded in kinds.items() if only in (None, kind)}
     print("| damage | input dB | restored dB | gain |\n|---|---|---|---|")
     for kind, degraded in kinds.items():
         before = mean_psnr(degraded, clean)
@@ -73,7 +80,7 @@ def quality(model: str, clean: list[Pixels], facts: Path | None = None) -> None:
         print(f"| {kind} | {shown} | {after:.2f} | {gain} |", flush=True)
         rows[kind] = f"{after:.2f} dB, input {shown}"
     if facts:
-        table = {"psnr": rows, "psnr_of": f"{len(clean)} held-back pictures of CID22 and CLIC"}
+        table = {"psnr": rows, "psnr_of": f"{len(clean)} held-back pictures, their middles"}
         facts.write_text(json.dumps(table, indent=1), encoding="utf-8")
 
 
@@ -83,16 +90,16 @@ def opencv_filters() -> dict[str, dict[str, Filter]]:
         f"h={h}, hColor={c}": lambda p, h=h, c=c: cv2.fastNlMeansDenoisingColored(
             p, None, h, c, 7, 21
         )
-        for h in (8, 11, 14, 17, 20, 24)
-        for c in (8, 14, 20, 28)
+        for h in (8, 11, 14, 18, 22)
+        for c in (10, 18, 26)
     }
     bilateral = {
         f"d={d}, sigmaColor={c}, sigmaSpace={s}": lambda p, d=d, c=c, s=s: cv2.bilateralFilter(
             p, d, c, s
         )
         for d in (5, 7, 9)
-        for c in (50, 70, 90, 110, 140)
-        for s in (1.5, 2.5, 4)
+        for c in (60, 85, 110, 140)
+        for s in (1.5, 3)
     }
     median = {f"ksize={k}": lambda p, k=k: cv2.medianBlur(p, k) for k in (3, 5, 7)}
     gaussian = {
@@ -128,7 +135,7 @@ def opencv(model: str, clean: list[Pixels]) -> None:
 
 def tiles(model: str, clean: list[Pixels]) -> None:
     """Noise 25: PSNR, speed and seam over tile and overlap, in one run, taking turns."""
-    largest = sorted(clean, key=lambda p: -p.size)[:4]
+    largest = sorted(clean, key=lambda p: -p.size)[:3]
     degraded = noisy(largest, 25)
     megapixels = sum(p.shape[0] * p.shape[1] for p in largest) / 1e6
     choices = [(0, 0)] + [
@@ -173,19 +180,40 @@ def precision(model: str, clean: list[Pixels]) -> None:
             print(f"{name} {choice}: {score:.3f} dB, {seconds:.2f} s per megapixel", flush=True)
 
 
+def experts(model: str, clean: list[Pixels]) -> None:
+    """The router's choice beside each expert forced everywhere, and who was chosen."""
+    crops = [centre(p) for p in clean]
+    kinds = {"noise 25": noisy(crops, 25), "JPEG 40": [through_jpeg(p, 40) for p in crops]}
+    print("| routing | " + " | ".join(kinds) + " | chosen |\n|---|---|---|---|")
+    for routing in ("image", "0", "1", "2", "3"):
+        restorer = Restorer.from_pretrained(model, routing=routing)
+        chosen: Counter[int] = Counter()
+        cells: list[str] = []
+        for degraded in kinds.values():
+            results = [restorer.restore(p) for p in degraded]
+            cells.append(f"{mean_psnr((r.picture for r in results), crops):.3f}")
+            for result in results:
+                chosen.update(result.report.experts)
+        share = ", ".join(f"{e}: {n / chosen.total():.0%}" for e, n in sorted(chosen.items()))
+        print(f"| {routing} | {' | '.join(cells)} | {share} |", flush=True)
+
+
 def main() -> None:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", choices=("quality", "opencv", "tiles", "precision"))
+    parser.add_argument("what", choices=("quality", "opencv", "tiles", "precision", "experts"))
     parser.add_argument("pictures", type=Path)
     parser.add_argument("--model", default="photo-xs")
+    parser.add_argument("--whole", action="store_true", help="quality of whole pictures")
+    parser.add_argument("--only", help="one kind of damage, such as 'noise 25'")
     parser.add_argument("--facts", type=Path, help="write what quality finds as JSON")
     args = parser.parse_args()
     clean = load(args.pictures)
     if args.what == "quality":
-        quality(args.model, clean, args.facts)
+        parts = clean if args.whole else [centre(p) for p in clean]
+        quality(args.model, parts, args.facts, args.only)
     else:
-        measure = {"opencv": opencv, "tiles": tiles, "precision": precision}
+        measure = {"opencv": opencv, "tiles": tiles, "precision": precision, "experts": experts}
         measure[args.what](args.model, clean)
 
 

@@ -164,7 +164,11 @@ def main() -> None:
             "hours": round(state["elapsed"] / 3600, 2),
             "cpu_hours": round(state["cpu_seconds"] / 3600, 2),
             "machine": "two CPU cores, bfloat16 autocast",
-            "limits": "learned from noise of equal variance everywhere and from 8-bit JPEG alone",
+            "limits": (
+                "knows noise of one variance everywhere and JPEG of 8 bits; knows no rain, haze, "
+                "blur or low light, and no camera's own noise; fine texture under strong noise is "
+                "smoothed"
+            ),
         }
         if args.facts:
             facts |= json.loads(args.facts.read_text(encoding="utf-8"))
