@@ -6,10 +6,11 @@
     python examples/measure_first_weights.py precision PICTURES
     python examples/measure_first_weights.py experts PICTURES
 
-`quality` is PSNR at several strengths, of the middles of all pictures or, with `--whole`, of all of
+`quality` is PSNR at several strengths, of the middles of all pictures or, with `--whole`, all of
 them; `opencv` puts OpenCV's filters beside it at noise 25, each with the parameters that are best
 on the same files; `tiles` is quality and speed over tile and overlap; `precision` is bfloat16 and
-float16 against float32; `experts` forces each expert in turn. PSNR is of RGB in 8 bit, averaged over pictures.
+float16 against float32; `experts` forces each expert in turn. PSNR is of RGB in 8 bit, averaged
+over pictures.
 """
 
 from __future__ import annotations
