@@ -256,7 +256,7 @@ def architecture_with(**values):
         (architecture_with(width=10**30), ConfigError, "absurd"),
         (architecture_with(latent_blocks=10**9), ConfigError, "absurd"),
         (architecture_with(latent_blocks=60_000), WeightsError, "too few for 600"),
-        (architecture_with(num_experts=60_000), ConfigError, "absurd"),
+        (architecture_with(num_experts=60_000), ConfigError, "at most 8"),
         (architecture_with(num_experts=5), ConfigError, "width is 8"),
         (architecture_with(latent_blocks=2), WeightsError, r"lacks 'latent\.1\."),
         (architecture_with(width=16), WeightsError, r"'embed\.weight' has shape \(8, 3, 3, 3\)"),
