@@ -99,8 +99,8 @@ def opencv_filters() -> dict[str, dict[str, Filter]]:
             p, d, c, s
         )
         for d in (5, 7, 9)
-        for c in (60, 85, 110, 140)
-        for s in (1.5, 3)
+        for c in (85, 110, 140)
+        for s in (1.5, 3, 6)
     }
     median = {f"ksize={k}": lambda p, k=k: cv2.medianBlur(p, k) for k in (3, 5, 7)}
     gaussian = {
