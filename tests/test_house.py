@@ -34,9 +34,11 @@ OUTSIDE = {
     "tiling": {"numpy"},
     "checkpoints": {"torch", "numpy", "safetensors", "huggingface_hub"},
     "pictures": {"numpy", "PIL", "cv2"},
+    "degradations": {"torch", "numpy", "PIL"},
     "restoration": {"torch", "numpy", "PIL"},
     "batch": set(),
-    "training": {"torch", "numpy"},
+    "evaluation": {"torch", "numpy", "PIL"},
+    "training": {"torch", "numpy", "PIL", "matplotlib"},
     "cli": {"typer", "rich", "torch", "cv2"},
 }
 
@@ -76,7 +78,17 @@ def test_every_part_of_the_house_is_known():
 
 
 @pytest.mark.parametrize(
-    "name", ["", ".network", ".checkpoints", ".pictures", ".tiling", ".restoration", ".batch"]
+    "name",
+    [
+        "",
+        ".network",
+        ".checkpoints",
+        ".pictures",
+        ".tiling",
+        ".restoration",
+        ".batch",
+        ".evaluation",
+    ],
 )
 def test_exported_names_exist_and_are_named_once(name):
     module = __import__(f"moce_cli{name}", fromlist=["__all__"])
@@ -94,7 +106,9 @@ def test_only_the_command_line_prints():
                 assert "T201 --" in line, f"{path}:{node.lineno} prints"
 
 
-@pytest.mark.parametrize("words", [["--help"], ["restore", "--help"], ["models", "ls"]])
+@pytest.mark.parametrize(
+    "words", [["--help"], ["restore", "--help"], ["eval", "--help"], ["models", "ls"]]
+)
 def test_what_must_be_instant_imports_nothing_slow(words):
     code = (
         "import sys; from moce_cli.cli.app import app\n"

@@ -21,9 +21,10 @@ from moce_cli.checkpoints.card import Fact, ModelCard
 from moce_cli.checkpoints.catalogue import CONVERTIBLE, OFFICIAL_LICENCE, OFFICIAL_LINK
 from moce_cli.checkpoints.files import preset_name, save
 from moce_cli.checkpoints.header import sha256_of
-from moce_cli.checkpoints.official import from_official, relative_complexity
+from moce_cli.checkpoints.official import from_official
 from moce_cli.errors import ConfigError, WeightsError
 from moce_cli.network import PRESETS, MoCEIRConfig
+from moce_cli.network.cost import relative_complexity
 
 log = logging.getLogger(__name__)
 
@@ -186,7 +187,7 @@ def _check_complexity(state: Mapping[str, Tensor], config: MoCEIRConfig, path: P
     for key, value in state.items():
         if (match := _COMPLEXITY.fullmatch(key)) is None:
             continue
-        expected = relative_complexity(config, level=2 - int(match[1]))
+        expected = torch.tensor(relative_complexity(config, level=2 - int(match[1])))
         if value.shape != expected.shape:
             raise WeightsError(
                 f"{path}: {key!r} has shape {tuple(value.shape)}, it needs {tuple(expected.shape)}"

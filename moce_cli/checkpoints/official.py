@@ -15,6 +15,7 @@ from moce_cli.checkpoints.architecture import (
 )
 from moce_cli.errors import WeightsError
 from moce_cli.network import MoCEIRConfig
+from moce_cli.network.cost import relative_complexity
 
 _ENCODER_PARTS = {
     "attention_norm": "norms.0.body",
@@ -110,15 +111,9 @@ def _rename(key: str, names: Mapping[str, str]) -> str | None:
     return f"{names[stem]}.{kind}" if stem in names and kind in ("weight", "bias") else None
 
 
-def relative_complexity(config: MoCEIRConfig, level: int) -> Tensor:
-    """Parameter count of a level's experts, each divided by the largest, `(E,)`."""
-    counts: list[int] = []
-    d = config.level_width(level)
-    for e in range(config.num_experts):
-        r = config.expert_rank(level, e)
-        # reductions and expansion; q, k, v and output; depthwise 3x3 and 7x7; biases and norm
-        counts.append(3 * d * r + 4 * r * r + (9 + 2 * 49) * r + (1 + 2 + 2 + 1) * r)
-    return torch.tensor(counts, dtype=torch.float32) / max(counts)
+def _check_has_form(config: MoCEIRConfig) -> None:
+    if ours := config.beyond_paper:
+        raise WeightsError(f"the official form knows no {ours[0]}: it holds the paper's networks")
 
 
 def to_official(
@@ -135,6 +130,7 @@ def to_official(
         ConfigError: no architecture was given and the state shows none.
     """
     config = config or infer_config(state)
+    _check_has_form(config)
     names = _names(config)
     out: dict[str, Tensor] = {}
     for key, value in state.items():
@@ -144,8 +140,8 @@ def to_official(
         out[official] = value[:, :, None, None] if _FOUR_AXES.search(official) else value
     for i, count in enumerate(config.decoder_blocks):
         for j in range(count):
-            out[f"dec.{i}.2.layers.{j}.adapter.routing.complexity"] = relative_complexity(
-                config, 2 - i
+            out[f"dec.{i}.2.layers.{j}.adapter.routing.complexity"] = torch.tensor(
+                relative_complexity(config, 2 - i)
             )
     return out
 

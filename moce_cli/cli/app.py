@@ -12,8 +12,9 @@ import typer
 from typer.core import TyperGroup
 
 from moce_cli import __version__
-from moce_cli.cli import doctor, info, models, restore
+from moce_cli.cli import degrade, doctor, info, models, restore, train
 from moce_cli.cli.console import console
+from moce_cli.cli.eval import evaluate
 from moce_cli.errors import MoceError, OutputError
 
 INTERRUPTED = 130
@@ -66,6 +67,9 @@ app = typer.Typer(
 )
 app.command("restore")(restore.restore)
 app.command("info")(info.info)
+app.command("degrade", epilog=degrade.EPILOG)(degrade.degrade)
+app.command("train", epilog=train.EPILOG)(train.train)
+app.command("eval")(evaluate)
 app.add_typer(models.models_app, name="models")
 app.command("doctor")(doctor.doctor)
 

@@ -8,7 +8,9 @@ from dataclasses import asdict, dataclass, fields
 from moce_cli.errors import ConfigError
 
 DOWNSCALE = 8
-"""Three halvings: the network's working height and width are multiples of this."""
+"""Three halvings from the embedding to the latent."""
+
+UNSHUFFLES = (1, 2, 4)
 
 MOST_EXPERTS = 8
 
@@ -35,6 +37,14 @@ class MoCEIRConfig:
     num_experts: int = 4
     top_k: int = 1
     ffn_expansion: int = 2
+    unshuffle: int = 1
+    """Side of the squares of pixels that become channels before the embedding; 1 is the paper's."""
+    expert_ffn: bool = False
+    """Whether each expert brings the block's feed-forward as well, as wide as its rank allows."""
+    rank_divisors: tuple[int, ...] = ()
+    """The level's width over each expert's rank; empty is the paper's, each half the last."""
+    expert_windows: tuple[int, ...] = ()
+    """Side of each expert's FFT window in feature pixels; empty is the paper's, 4, 8, 16, ..."""
 
     def __post_init__(self) -> None:
         counts = {
@@ -47,8 +57,13 @@ class MoCEIRConfig:
             "num_experts": (self.num_experts,),
             "top_k": (self.top_k,),
             "ffn_expansion": (self.ffn_expansion,),
+            "unshuffle": (self.unshuffle,),
+            "rank_divisors": self.rank_divisors,
+            "expert_windows": self.expert_windows,
         }
         lengths = {"encoder_blocks": 3, "decoder_blocks": 3, "heads": 4}
+        for name in ("rank_divisors", "expert_windows"):
+            lengths[name] = self.num_experts if counts[name] else 0
         for name, values in counts.items():
             if len(values) != lengths.get(name, 1):
                 raise ConfigError(f"{name} has {len(values)} entries, it needs {lengths[name]}")
@@ -56,6 +71,10 @@ class MoCEIRConfig:
                 # files may hold anything, and True is an int to Python
                 if type(value) is not int or value < 1:
                     raise ConfigError(f"{name} holds {value!r}, it needs whole numbers from 1 on")
+        if type(self.expert_ffn) is not bool:
+            raise ConfigError(f"expert_ffn holds {self.expert_ffn!r}, it needs true or false")
+        if self.unshuffle not in UNSHUFFLES:
+            raise ConfigError(f"unshuffle is {self.unshuffle}, it needs one of {UNSHUFFLES}")
         if self.num_experts > MOST_EXPERTS:
             raise ConfigError(
                 f"num_experts is at most {MOST_EXPERTS}: each halves the last one's rank"
@@ -64,12 +83,18 @@ class MoCEIRConfig:
             raise ConfigError(
                 f"top_k is {self.top_k}, but there are only {self.num_experts} experts"
             )
-        smallest_rank = 2 ** (self.num_experts - 1)
-        if self.width % smallest_rank:
+        if self.rank_divisors:
+            if any(self.width % divisor for divisor in self.rank_divisors):
+                raise ConfigError(
+                    f"rank_divisors {self.rank_divisors} do not all divide a width of {self.width}"
+                )
+        elif self.width % 2 ** (self.num_experts - 1):
             raise ConfigError(
-                f"width is {self.width}, it needs a multiple of {smallest_rank} "
+                f"width is {self.width}, it needs a multiple of {2 ** (self.num_experts - 1)} "
                 f"so that {self.num_experts} experts can halve their rank"
             )
+        if self.expert_ffn and self.top_k > 1:
+            raise ConfigError(f"expert_ffn needs a top_k of 1, not {self.top_k}")
         for level, heads in enumerate(self.heads):
             if self.level_width(level) % heads:
                 raise ConfigError(
@@ -77,18 +102,31 @@ class MoCEIRConfig:
                     f"of level {level}"
                 )
 
+    @property
+    def beyond_paper(self) -> tuple[str, ...]:
+        """Fields that have another value than in the paper's networks."""
+        ours = ("unshuffle", "expert_ffn", "rank_divisors", "expert_windows")
+        paper = {field.name: field.default for field in fields(self)}
+        return tuple(name for name in ours if getattr(self, name) != paper[name])
+
     def level_width(self, level: int) -> int:
         """Channels at a level: 0 is the finest, 3 the latent."""
         return self.width * 2**level
 
+    @property
+    def downscale(self) -> int:
+        """The network's working height and width are multiples of this."""
+        return DOWNSCALE * self.unshuffle
+
     def expert_rank(self, level: int, expert_id: int) -> int:
         """Inner width of an expert: the highest expert has the level's full width."""
-        return self.level_width(level) // 2 ** (self.num_experts - 1 - expert_id)
+        halvings = self.num_experts - 1 - expert_id
+        divisor = self.rank_divisors[expert_id] if self.rank_divisors else 2**halvings
+        return self.level_width(level) // divisor
 
-    @staticmethod
-    def expert_window(expert_id: int) -> int:
+    def expert_window(self, expert_id: int) -> int:
         """Side of an expert's FFT window in feature pixels."""
-        return 4 * 2**expert_id
+        return self.expert_windows[expert_id] if self.expert_windows else 4 * 2**expert_id
 
     @property
     def decoder_block_levels(self) -> tuple[int, ...]:

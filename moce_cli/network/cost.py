@@ -40,8 +40,7 @@ def _cross_attention(d: int, heads: int) -> int:
     return d * d + 9 * d + 2 * d * d + 49 * 2 * d + 2 * d * (d // heads) + d * d
 
 
-def _ffn(d: int, expansion: int) -> int:
-    hidden = d * expansion
+def _ffn(d: int, hidden: int) -> int:
     return 2 * d * hidden + 9 * 2 * hidden + hidden * d
 
 
@@ -51,12 +50,13 @@ def _expert(d: int, rank: int) -> int:
 
 def forward_cost(config: MoCEIRConfig, height: int, width: int) -> Cost:
     """The cost for one picture of any height and width from 1 on, as it is padded inside."""
-    h, w = (-(-side // DOWNSCALE) for side in (height, width))
+    h, w = (-(-side // config.downscale) for side in (height, width))
     pixels = [h * w * (DOWNSCALE // 2**level) ** 2 for level in range(4)]
     d, heads = config.level_width, config.heads
 
     def encoder_block(level: int) -> int:
-        per_pixel = _attention(d(level), heads[level]) + _ffn(d(level), config.ffn_expansion)
+        hidden = config.ffn_expansion * d(level)
+        per_pixel = _attention(d(level), heads[level]) + _ffn(d(level), hidden)
         return pixels[level] * per_pixel
 
     def decoder_block(level: int) -> int:
@@ -65,11 +65,11 @@ def forward_cost(config: MoCEIRConfig, height: int, width: int) -> Cost:
             3 * d(level) ** 2  # two ways in, one out of the mixture
             + _attention(d(level), heads[level])
             + _cross_attention(d(level), heads[level])
-            + _ffn(d(level), config.ffn_expansion)
+            + (0 if config.expert_ffn else _ffn(d(level), config.ffn_expansion * d(level)))
         )
         return pixels[level] * per_pixel + e * (d(level) + d(3))
 
-    total = 2 * pixels[0] * 27 * d(0)  # embedding and output
+    total = 2 * pixels[0] * 27 * config.unshuffle**2 * d(0)  # embedding and output
     total += pixels[3] * 9 * d(3) + 4 * d(3) ** 2  # frequency embedding
     total += config.latent_blocks * encoder_block(3)
     total += config.refinement_blocks * encoder_block(0)
@@ -79,11 +79,31 @@ def forward_cost(config: MoCEIRConfig, height: int, width: int) -> Cost:
         total += pixels[level] * 9 * d(level) * (d(level) // 2)  # down
         total += pixels[level + 1] * 9 * d(level + 1) * 2 * d(level + 1)  # up
         total += pixels[level] * d(level + 1) * d(level)  # fusion
+
+    def expert(level: int, expert_id: int) -> int:
+        rank = config.expert_rank(level, expert_id)
+        ffn = _ffn(d(level), config.ffn_expansion * rank) if config.expert_ffn else 0
+        return pixels[level] * (_expert(d(level), rank) + ffn)
+
     experts = tuple(
-        tuple(
-            pixels[level] * _expert(d(level), config.expert_rank(level, e))
-            for e in range(config.num_experts)
-        )
+        tuple(expert(level, e) for e in range(config.num_experts))
         for level in config.decoder_block_levels
     )
     return Cost(total, experts)
+
+
+def relative_complexity(config: MoCEIRConfig, level: int) -> tuple[float, ...]:
+    """Parameter count of a level's experts, each divided by the largest.
+
+    Source: MoCE-IR, section 3.3; for the paper's presets the authors' files hold the same numbers.
+    """
+    counts: list[int] = []
+    d = config.level_width(level)
+    for e in range(config.num_experts):
+        r = config.expert_rank(level, e)
+        # reductions and expansion; q, k, v and output; depthwise 3x3 and 7x7; biases and norm
+        count = 3 * d * r + 4 * r * r + (9 + 2 * 49) * r + (1 + 2 + 2 + 1) * r
+        if config.expert_ffn:
+            count += _ffn(d, config.ffn_expansion * r)
+        counts.append(count)
+    return tuple(count / max(counts) for count in counts)

@@ -215,9 +215,8 @@ class CrossAttention(nn.Module):
 class GatedFeedForward(nn.Module):
     """Restormer's gated feed-forward: `gelu(a) * b` between two 1x1 convolutions."""
 
-    def __init__(self, channels: int, expansion: int, *, bias: bool) -> None:
+    def __init__(self, channels: int, hidden: int, *, bias: bool) -> None:
         super().__init__()
-        hidden = channels * expansion
         self.expand = nn.Linear(channels, 2 * hidden, bias=bias)
         self.depthwise = depthwise(2 * hidden, 3, bias=bias)
         self.project = nn.Linear(hidden, channels, bias=bias)
@@ -236,7 +235,7 @@ class EncoderBlock(nn.Module):
         self.attention_norm = Norm(channels)
         self.attention = TransposedAttention(channels, heads, bias=True)
         self.ffn_norm = Norm(channels)
-        self.ffn = GatedFeedForward(channels, expansion, bias=True)
+        self.ffn = GatedFeedForward(channels, expansion * channels, bias=True)
 
     def forward(self, x: Tensor) -> Tensor:
         """`(B, H, W, C)` to `(B, H, W, C)`."""

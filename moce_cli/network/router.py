@@ -9,6 +9,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+_NEVER = 1e4
+"""Taken from a logit, it leaves no chance."""
+
 
 @dataclass(frozen=True, slots=True)
 class BlockRouting:
@@ -64,6 +67,8 @@ class Router(nn.Module):
         super().__init__()
         self.num_experts = num_experts
         self.top_k = top_k
+        self.expert_dropout = 0.0
+        """How often one expert, drawn evenly, may not be chosen while training."""
         self.gate = nn.Linear(channels, num_experts, bias=False)
         self.frequency_gate = nn.Linear(embedding, num_experts, bias=False)
 
@@ -80,5 +85,11 @@ class Router(nn.Module):
         logits = self.logits(x, frequency)
         if pool:
             return decide(logits.mean(dim=0, keepdim=True), self.top_k)
-        noise = torch.randn_like(logits) / self.num_experts if self.training else None
+        if not self.training:
+            return decide(logits, self.top_k)
+        noise = torch.randn_like(logits) / self.num_experts
+        if self.expert_dropout and self.num_experts > self.top_k:
+            dropped = torch.randint(self.num_experts, (len(logits), 1), device=logits.device)
+            drops = torch.rand(len(logits), 1, device=logits.device) < self.expert_dropout
+            noise = noise.scatter_add(1, dropped, drops * -_NEVER)
         return decide(logits, self.top_k, noise)

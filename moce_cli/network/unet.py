@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from moce_cli.errors import ConfigError
-from moce_cli.network.config import DOWNSCALE, MoCEIRConfig
+from moce_cli.network.config import MoCEIRConfig
 from moce_cli.network.layers import Conv2d, Downsample, EncoderBlock, Norm, Upsample, depthwise
 from moce_cli.network.mixture import MoCEBlock
 from moce_cli.network.router import BlockRouting, Router, Routing
@@ -23,6 +23,8 @@ class Restoration:
     """`(B, 3, H, W)`, not clamped."""
     routing: tuple[BlockRouting, ...]
     """One decision per MoCE block in the order in which they ran."""
+    frequency: Tensor
+    """`(B, 8C)`, the frequency embedding; empty where the routing was given."""
 
 
 class FrequencyEmbedding(nn.Module):
@@ -80,7 +82,8 @@ class MoCEIR(nn.Module):
                 *(EncoderBlock(width(level), heads[level], expansion) for _ in range(count))
             )
 
-        self.embed = Conv2d(3, width(0), 3, bias=False)
+        pixel_channels = 3 * config.unshuffle**2
+        self.embed = Conv2d(pixel_channels, width(0), 3, bias=False)
         self.encoder = nn.ModuleList(blocks(i, n) for i, n in enumerate(config.encoder_blocks))
         self.down = nn.ModuleList(Downsample(width(i)) for i in range(3))
         self.latent = blocks(3, config.latent_blocks)
@@ -95,7 +98,7 @@ class MoCEIR(nn.Module):
             for i, n in zip(coarse_to_fine, config.decoder_blocks, strict=True)
         )
         self.refinement = blocks(0, config.refinement_blocks)
-        self.output = Conv2d(width(0), 3, 3, bias=False)
+        self.output = Conv2d(width(0), pixel_channels, 3, bias=False)
 
     def compute_in(self, dtype: torch.dtype) -> MoCEIR:
         """Let the blocks' products and convolutions run in a lower precision; returns itself.
@@ -157,9 +160,12 @@ class MoCEIR(nn.Module):
                     f"one of {len(degraded)}"
                 )
         h, w = degraded.shape[-2:]
-        padded_h, padded_w = (-(-side // DOWNSCALE) * DOWNSCALE for side in (h, w))
+        multiple, squares = self.config.downscale, self.config.unshuffle
+        padded_h, padded_w = (-(-side // multiple) * multiple for side in (h, w))
         padded = pad_by_reflection(degraded, padded_h, padded_w)
 
+        if squares > 1:
+            padded = F.pixel_unshuffle(padded, squares)
         x = self.embed(padded.permute(0, 2, 3, 1).contiguous())
         stream = x.dtype  # of what the blocks add to; they compute in their own
         skips: list[Tensor] = []
@@ -178,5 +184,9 @@ class MoCEIR(nn.Module):
                 pinned = None if routing is None else routing[len(decisions)]
                 x, decision = block(x, frequency, pinned, pool=pool)
                 decisions.append(decision)
-        x = self.output(self.refinement(x)).permute(0, 3, 1, 2)[..., :h, :w]
-        return Restoration(degraded + x.to(degraded.dtype), tuple(decisions))
+        x = self.output(self.refinement(x)).permute(0, 3, 1, 2)
+        if squares > 1:
+            x = F.pixel_shuffle(x, squares)
+        return Restoration(
+            degraded + x[..., :h, :w].to(degraded.dtype), tuple(decisions), frequency
+        )

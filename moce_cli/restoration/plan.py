@@ -63,7 +63,7 @@ def parse_tile(text: str) -> int | None:
 
 def tile_bytes(config: MoCEIRConfig, height: int, width: int) -> int:
     """Estimated peak memory of one tile's forward pass."""
-    return _BYTES_PER_PIXEL_AND_CHANNEL * config.width * height * width
+    return _BYTES_PER_PIXEL_AND_CHANNEL * config.width * height * width // config.unshuffle**2
 
 
 def sample_size(batch: int, tile_pixels: int) -> int:

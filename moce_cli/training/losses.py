@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
-from moce_cli.network import BlockRouting, Routing
+from moce_cli.network import BlockRouting, MoCEIRConfig, Routing
+from moce_cli.network.cost import forward_cost, relative_complexity
 
 
 def restoration_loss(restored: Tensor, clean: Tensor, frequency_weight: float = 0.1) -> Tensor:
@@ -39,7 +43,7 @@ def _block_balance(decision: BlockRouting, complexity: Tensor) -> Tensor:
     return 0.5 * _squared_variation(importance) + 0.5 * _squared_variation(passes.mean(dim=0))
 
 
-def balance_loss(routing: Routing, complexities: list[Tensor]) -> Tensor:
+def balance_loss(routing: Routing, complexities: Sequence[Tensor]) -> Tensor:
     """Mean over blocks of the auxiliary loss that spreads work and favours cheap experts.
 
     Args:
@@ -48,5 +52,43 @@ def balance_loss(routing: Routing, complexities: list[Tensor]) -> Tensor:
 
     Source: MoCE-IR, section 3.3.
     """
+    if routing[0].logits.shape[-1] == 1:  # nothing to balance
+        return routing[0].logits.new_zeros(())
     losses = [_block_balance(d, c) for d, c in zip(routing, complexities, strict=True)]
     return torch.stack(losses).mean()
+
+
+def complexities(config: MoCEIRConfig, *, bias: bool) -> list[Tensor]:
+    """Per MoCE block the experts' relative complexity, or ones without the bias."""
+    values = [torch.tensor(relative_complexity(config, i)) for i in config.decoder_block_levels]
+    return values if bias else [torch.ones_like(value) for value in values]
+
+
+def relative_costs(config: MoCEIRConfig) -> Tensor:
+    """`(blocks, E)`: each expert's multiply-accumulates over the most that all blocks can take."""
+    costs = torch.tensor(forward_cost(config, 256, 256).experts, dtype=torch.float32)
+    return costs / costs.max(dim=1).values.sum()
+
+
+def cost_loss(routing: Routing, costs: Tensor) -> Tensor:
+    """The share of the largest experts' cost that the routing is expected to take, 0 to 1.
+
+    The restoration loss defends a dear expert where it helps, so this leaves the easy pictures to
+    the cheap ones.
+
+    Args:
+        routing: of a training forward pass.
+        costs: `relative_costs` of the architecture.
+    """
+    shares = torch.stack([decision.logits.softmax(dim=-1).mean(dim=0) for decision in routing])
+    return (shares * costs).sum()
+
+
+def degradation_loss(predicted: Tensor, strengths: Tensor) -> Tensor:
+    """How badly the damage was told from the frequency embedding.
+
+    Args:
+        predicted: `(B, K)` of any range.
+        strengths: `(B, K)` in [0, 1]; 0 is a kind of damage that is absent.
+    """
+    return F.binary_cross_entropy_with_logits(predicted, strengths)

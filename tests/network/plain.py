@@ -87,12 +87,15 @@ def moce_block(x, frequency, block):
         for e, g in zip(ids[0].tolist(), gates[0], strict=True)
     )
     x = x + cross_attention(conv(total, mixture.project), shared, block.cross_attention)
-    return x + feed_forward(norm(x, block.ffn_norm), block.ffn), tuple(ids[0].tolist())
+    ffn = getattr(block.ffn, "experts", None)
+    ffn = block.ffn if ffn is None else ffn[ids[0, 0].item()]
+    return x + feed_forward(norm(x, block.ffn_norm), ffn), tuple(ids[0].tolist())
 
 
 def forward(network, degraded):
-    """`(1, 3, H, W)`, H and W multiples of 8, to the restored picture and the experts that ran."""
-    x = conv(degraded, network.embed)
+    """`(1, 3, H, W)`, of whole multiples, to the restored picture and the experts that ran."""
+    squares = network.config.unshuffle
+    x = conv(F.pixel_unshuffle(degraded, squares), network.embed)
     skips = []
     for blocks, down in zip(network.encoder, network.down, strict=True):
         x = encoder_blocks(x, blocks)
@@ -107,4 +110,5 @@ def forward(network, degraded):
         for block in blocks:
             x, ids = moce_block(x, frequency, block)
             chosen.append(ids)
-    return conv(encoder_blocks(x, network.refinement), network.output) + degraded, chosen
+    x = conv(encoder_blocks(x, network.refinement), network.output)
+    return F.pixel_shuffle(x, squares) + degraded, chosen

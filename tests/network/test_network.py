@@ -17,13 +17,30 @@ from moce_cli.network import PRESETS, MoCEIR, MoCEIRConfig, force
 from moce_cli.network.cost import forward_cost
 from moce_cli.network.experts import windowed_circular_convolution
 from moce_cli.network.layers import channel_attention_weights
-from moce_cli.network.router import decide
+from moce_cli.network.mixture import ExpertFeedForward
+from moce_cli.network.router import Router, decide
 from moce_cli.network.unet import pad_by_reflection
+
+OURS = replace(TINY, unshuffle=2, expert_ffn=True)
+EQUAL = replace(TINY, expert_ffn=True, rank_divisors=(2,) * 4, expert_windows=(16,) * 4)
+SHAPES = [TINY, replace(TINY, top_k=2), replace(TINY, top_k=4), OURS, EQUAL]
 
 
 @pytest.fixture(scope="module")
 def tiny():
     return golden_network(TINY)
+
+
+def ours_network(config):
+    """Random weights whose routers are not of one mind."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        network = MoCEIR(config).eval()
+        with torch.no_grad():
+            for name, value in network.named_parameters():
+                if "router" in name:
+                    value.mul_(50)
+    return network
 
 
 def pinned(config, experts):
@@ -90,6 +107,87 @@ def test_an_expert_that_was_not_chosen_is_not_called(tiny, expert):
     for hook in hooks:
         hook.remove()
     assert called == {expert}
+
+
+@torch.inference_mode()
+def test_a_feed_forward_whose_expert_was_not_chosen_is_not_called():
+    network = ours_network(OURS)
+    called = set()
+    for blocks in network.decoder:
+        for block in blocks:
+            for e, ffn in enumerate(block.ffn.experts):
+                ffn.register_forward_hook(lambda *_, e=e: called.add(e))
+    network.restore(torch.rand(2, 3, 32, 32), [force(2, 4)] * 3)
+    assert called == {2}
+
+
+def router_gradients(config, gradient):
+    """The largest gradient that a picture's loss leaves on routers and frequency embedding."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        network = MoCEIR(config).train()
+    for module in network.modules():
+        if isinstance(module, ExpertFeedForward):
+            module.router_gradient = gradient
+    torch.manual_seed(0)
+    degraded = torch.rand(4, 3, 64, 64)
+    (network(degraded) - 0.5).abs().mean().backward()
+    grads = {n: p.grad for n, p in network.named_parameters()}
+    routers = [g.abs().max() for n, g in grads.items() if "router" in n and g is not None]
+    embedding = [
+        g.abs().max() for n, g in grads.items() if n.startswith("frequency") and g is not None
+    ]
+    return float(max(routers, default=0)), float(max(embedding, default=0))
+
+
+@pytest.mark.parametrize("gradient", ["gate", "compare"])
+def test_the_picture_teaches_the_router(gradient):
+    ours = router_gradients(OURS, gradient)
+    papers = router_gradients(TINY, gradient)
+    assert min(ours) > 1e-5
+    assert max(papers) < 1e-3 * min(ours)  # the paper's gate cancels in a unit length
+    # only through the query's experts, as in the paper
+    assert max(router_gradients(OURS, "none")) < 1e-3 * min(ours)
+
+
+@pytest.mark.parametrize("gradient", ["none", "gate", "compare"])
+def test_teaching_the_router_does_not_change_the_answer(gradient):
+    ffn = ExpertFeedForward(OURS, 0).train()
+    ffn.router_gradient = gradient
+    x = torch.rand(5, 8, 8, OURS.level_width(0))
+    routing = decide(torch.randn(5, 4), 1)
+    expected = torch.stack(
+        [ffn.experts[e](x[i : i + 1])[0] for i, (e,) in enumerate(routing.chosen)]
+    )
+    torch.testing.assert_close(ffn(x, routing), expected)
+
+
+def test_a_comparison_tells_the_router_what_the_other_expert_would_change():
+    """To first order: the logit's gradient is the loss's change when the experts are swapped."""
+    config = replace(OURS, num_experts=2)
+    ffn = ExpertFeedForward(config, 0).train()
+    x = torch.rand(1, 8, 8, config.level_width(0))
+    logits = torch.tensor([[0.3, 0.1]], requires_grad=True)
+    weight = torch.randn(8, 8, config.level_width(0))
+    (ffn(x, decide(logits, 1)) * weight).sum().backward()
+    chosen, other = ((ffn.experts[e](x) * weight).sum() for e in (0, 1))
+    p = logits.softmax(-1)[0, 0]
+    torch.testing.assert_close(logits.grad[0, 0], (p * (1 - p) * (chosen - other)).detach())
+    torch.testing.assert_close(logits.grad[0, 1], -logits.grad[0, 0])
+
+
+def test_a_dropped_expert_is_never_chosen():
+    router = Router(8, 64, 4, 1).train()
+    router.expert_dropout = 1.0
+    with torch.no_grad():
+        router.gate.weight.zero_()
+        router.gate.weight[2] = 5.0  # always the first choice
+    torch.manual_seed(0)
+    chosen = [e for (e,) in router(torch.ones(400, 2, 2, 8), torch.zeros(400, 64)).chosen]
+    share = chosen.count(2) / len(chosen)
+    assert 0.68 < share < 0.82  # it was dropped once in four
+    router.eval()
+    assert set(router(torch.ones(3, 2, 2, 8), torch.zeros(3, 64)).chosen) == {(2,)}
 
 
 @torch.inference_mode()
@@ -251,10 +349,10 @@ def test_circular_convolution_by_its_definition(window, height, width):
     torch.testing.assert_close(seen[0].double(), expected[:height, :width], atol=1e-4, rtol=1e-4)
 
 
-@pytest.mark.parametrize("preset", PRESETS)
+@pytest.mark.parametrize("name", [*PRESETS, "ours", "equal experts"])
 @torch.inference_mode()
-def test_cost_agrees_with_a_counter(preset):
-    config = PRESETS[preset]
+def test_cost_agrees_with_a_counter(name):
+    config = {**PRESETS, "ours": OURS, "equal experts": EQUAL}[name]
     network = MoCEIR(config).eval()
     for height, width in ((64, 64), (32, 48)):
         with FlopCounterMode(display=False) as counter:
@@ -265,13 +363,15 @@ def test_cost_agrees_with_a_counter(preset):
         assert forward_cost(config, height - 7, width - 1) == cost
 
 
-@settings(max_examples=12, deadline=None)
-@given(st.integers(1, 3), st.integers(1, 12), st.integers(1, 12), st.sampled_from([1, 2, 4]))
+@settings(max_examples=20, deadline=None)
+@given(st.integers(1, 3), st.integers(1, 8), st.integers(1, 8), st.sampled_from(SHAPES))
 @torch.inference_mode()
-def test_the_fast_network_is_the_plain_one(batch, rows, columns, top_k):
-    network = golden_network(replace(TINY, top_k=top_k))
+def test_the_fast_network_is_the_plain_one(batch, rows, columns, config):
+    network = ours_network(config) if config.beyond_paper else golden_network(config)
     g = torch.Generator().manual_seed(batch * 1000 + rows * 20 + columns)
-    degraded = torch.rand(batch, 3, 8 * rows, 8 * columns, generator=g)
+    degraded = torch.rand(
+        batch, 3, config.downscale * rows, config.downscale * columns, generator=g
+    )
     fast = network.restore(degraded)
     for i in range(batch):
         restored, chosen = plain.forward(network, degraded[i : i + 1])
@@ -302,6 +402,12 @@ def test_cost_and_parameters_of_the_paper():
         ({"latent_blocks": 0}, "latent_blocks holds 0"),
         ({"latent_blocks": True}, "latent_blocks holds True"),
         ({"width": 16.0}, "width holds 16.0"),
+        ({"unshuffle": 3}, r"unshuffle is 3, it needs one of \(1, 2, 4\)"),
+        ({"expert_ffn": 1}, "expert_ffn holds 1, it needs true or false"),
+        ({"expert_ffn": True, "top_k": 2}, "expert_ffn needs a top_k of 1"),
+        ({"rank_divisors": (2, 2)}, "rank_divisors has 2 entries, it needs 4"),
+        ({"rank_divisors": (3, 3, 3, 3)}, "do not all divide a width of 16"),
+        ({"expert_windows": (0, 4, 8, 16)}, "expert_windows holds 0"),
     ],
 )
 def test_a_bad_configuration_says_why(changed, sentence):
@@ -310,7 +416,7 @@ def test_a_bad_configuration_says_why(changed, sentence):
 
 
 def test_a_configuration_survives_json():
-    for config in PRESETS.values():
+    for config in (*PRESETS.values(), OURS, EQUAL):
         assert MoCEIRConfig.from_dict(config.to_dict()) == config
     with pytest.raises(ConfigError, match="unknown architecture key 'depth'"):
         MoCEIRConfig.from_dict({**TINY.to_dict(), "depth": 3})

@@ -1,0 +1,204 @@
+"""Do experts matter, and what makes a router learn? Train variants for equal time and compare.
+
+    python examples/compare_experts.py PICTURES --validation HELD_BACK -o FOLDER --minutes 12
+
+Every variant begins from the same weights (`--warm-start`, of the paper's form), whose feed-forward
+is cut to each variant's shape, sees the same crops, and trains for the same time on the damage of
+`examples/recipes/photo-xs.toml`. Then the middles of the held-back pictures are damaged by fixed
+rows of the suite and restored with the router's choice, and with each expert forced. A variant
+whose weights are already in FOLDER is not trained again.
+"""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from moce_cli.checkpoints import Checkpoint, build, load, save
+from moce_cli.network import MoCEIR, MoCEIRConfig, force
+from moce_cli.network.cost import forward_cost
+from moce_cli.training.growing import can_grow, grow
+from moce_cli.training.loop import Trainer
+from moce_cli.training.options import Options
+from moce_cli.training.recipe import Recipe, load_recipe, with_data
+from moce_cli.training.settings import Budget, Loss, Stage, Validation
+from moce_cli.training.validate import FixedSet, fixed_set, psnr
+
+ROWS = (
+    "undamaged",
+    "noise 15",
+    "noise 50",
+    "sensor 6400",
+    "jpeg 20",
+    "defocus 2.5",
+    "haze 0.6",
+    "rain 0.6",
+    "low 3",
+    "low 3+sensor 3200+jpeg 70",
+)
+RECIPE = Path(__file__).parent / "recipes" / "photo-xs.toml"
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One answer to the question."""
+
+    what: str
+    network: MoCEIRConfig
+    loss: Loss
+
+
+def variants(base: MoCEIRConfig) -> dict[str, Variant]:
+    """What is compared, by name; `base` is the paper's form."""
+    paper = Loss(balance_weight=0.01, complexity_bias=True, router_gradient="none")
+    ours = replace(paper, router_gradient="compare", cost_weight=0.005)
+    wide = replace(base, expert_ffn=True)
+    # the mean rank of four experts that run in inverse proportion to their size
+    equal = replace(wide, rank_divisors=(4,) * 4, expert_windows=(16,) * 4)
+    single = replace(wide, num_experts=1, rank_divisors=(4,), expert_windows=(16,))
+    return {
+        "paper": Variant("the paper's block and auxiliary loss", base, paper),
+        "auxiliary": Variant("experts with a feed-forward, auxiliary loss alone", wide, paper),
+        "compare": Variant("the same, the router learns by comparison", wide, ours),
+        "gate": Variant(
+            "the same, the router learns by the gate", wide, replace(ours, router_gradient="gate")
+        ),
+        "no bias": Variant(
+            "by comparison, no bias to cheap experts",
+            wide,
+            replace(ours, complexity_bias=False, cost_weight=0.0),
+        ),
+        "told": Variant(
+            "by comparison, and told the damage while training",
+            wide,
+            replace(ours, degradation_weight=0.01),
+        ),
+        "equal": Variant("by comparison, four equal experts", equal, ours),
+        "single": Variant("no choice: one expert of the mean cost", single, ours),
+    }
+
+
+def begin(source: Checkpoint, target: MoCEIRConfig, path: Path) -> None:
+    """Write first weights of another shape: what fits is kept, the rest is new."""
+    torch.manual_seed(0)
+    state = MoCEIR(target).state_dict()
+    grown = source.state
+    if target.expert_ffn:
+        shape = replace(
+            source.config,
+            expert_ffn=True,
+            num_experts=target.num_experts,
+            rank_divisors=target.rank_divisors,
+            expert_windows=target.expert_windows,
+        )
+        grown = grow(source.state, shape)
+        assert can_grow(source.config, target) or shape == target
+    for name, value in grown.items():
+        if name in state and state[name].shape == value.shape:
+            state[name] = value.float()
+    card = replace(source.card, name=path.stem, facts={})
+    save(path, state, target, card)
+
+
+def train(name: str, variant: Variant, args: argparse.Namespace, source: Checkpoint) -> Path:
+    """Train one variant, unless it was before; returns its weights."""
+    output = args.output / f"{name.replace(' ', '-')}.safetensors"
+    if output.exists():
+        return output
+    first = output.with_name(f"first-{output.name}")
+    begin(source, variant.network, first)
+    recipe = with_data(load_recipe(RECIPE), [args.pictures])
+    recipe: Recipe = replace(
+        recipe,
+        name=output.stem,
+        network=variant.network,
+        loss=variant.loss,
+        stages=(Stage(64, 16, 1.0),),
+        budget=Budget(minutes=args.minutes),
+        optimiser=replace(recipe.optimiser, learning_rate=5e-4, warmup_steps=50, ema=0.99),
+        validation=None,
+    )
+    options = Options(
+        output=output,
+        device=torch.device("cpu"),
+        precision="bf16",
+        warm_start=first,
+    )
+    ending = Trainer(recipe, options).run()
+    print(f"{name}: {ending.counters.step} steps", flush=True)
+    return output
+
+
+@torch.no_grad()
+def scores(
+    network: MoCEIR, fixed: FixedSet, expert: int | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """PSNR and GMAC, each `(rows, pictures)`; with an expert it is forced everywhere."""
+    config = network.config
+    blocks = sum(config.decoder_blocks)
+    routing = None if expert is None else [force(expert, config.num_experts)] * blocks
+    cost = forward_cost(config, *fixed.clean.shape[-2:])
+    table = np.zeros((2, len(fixed.degraded), len(fixed.clean)))
+    for i, degraded in enumerate(fixed.degraded.values()):
+        for j, (x, y) in enumerate(zip(degraded.split(1), fixed.clean.split(1), strict=True)):
+            result = network.restore(x, routing)
+            table[0, i, j] = psnr(result.restored.clamp(0, 1), y)
+            table[1, i, j] = cost.run([b.chosen[0] for b in result.routing]) / 1e9
+    return table[0], table[1]
+
+
+def main() -> None:
+    """Train what is missing, then print the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("pictures", type=Path)
+    parser.add_argument("--validation", type=Path, required=True)
+    parser.add_argument("-o", "--output", type=Path, required=True)
+    parser.add_argument(
+        "--warm-start", type=Path, required=True, help="weights of the paper's form"
+    )
+    parser.add_argument("--minutes", type=float, default=12)
+    parser.add_argument("--crop", type=int, default=128)
+    parser.add_argument("--held-back", type=int, default=16)
+    parser.add_argument("--only", nargs="+", help="names of variants")
+    parser.add_argument("--threads", type=int, default=1)
+    args = parser.parse_args()
+    torch.set_num_threads(args.threads)
+    args.output.mkdir(parents=True, exist_ok=True)
+    source = load(args.warm_start)
+    chosen = variants(source.config)
+    if args.only:
+        chosen = {name: chosen[name] for name in args.only}
+    made = {name: train(name, variant, args, source) for name, variant in chosen.items()}
+    fixed = fixed_set(
+        Validation((args.validation,), ROWS, args.held_back, args.crop, every_steps=1)
+    )
+    tables = {}
+    for name, path in made.items():
+        network = build(load(path))
+        own, cost = scores(network, fixed)
+        forced = {e: scores(network, fixed, e)[0].mean() for e in range(network.config.num_experts)}
+        tables[name] = own
+        best = max(forced, key=lambda e: forced[e])
+        rows = "  ".join(f"{value:.2f}" for value in own.mean(1))
+        print(f"{name}: {rows}", flush=True)
+        print(
+            f"    mean {own.mean():.3f} dB at {cost.mean():.3f} GMAC (by row "
+            f"{cost.mean(1).min():.3f} to {cost.mean(1).max():.3f}); forced "
+            + "  ".join(f"{e}: {value:.3f}" for e, value in forced.items())
+            + f"; router less best forced {own.mean() - forced[best]:+.3f}",
+            flush=True,
+        )
+    reference = "compare" if "compare" in tables else next(iter(tables))
+    print(f"difference to {reference!r}, mean over rows, and standard error over pictures")
+    for name, own in tables.items():
+        difference = (own - tables[reference]).mean(0)
+        error = difference.std(ddof=1) / len(difference) ** 0.5
+        print(f"{name:10s} {difference.mean():+.3f} +- {error:.3f} dB   {chosen[name].what}")
+
+
+if __name__ == "__main__":
+    main()

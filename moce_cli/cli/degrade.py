@@ -1,0 +1,294 @@
+"""`moce degrade`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from moce_cli.cli import options
+from moce_cli.cli.console import configure, console
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from moce_cli.batch import Job
+    from moce_cli.degradations import Plan
+    from moce_cli.errors import MoceError
+    from moce_cli.pictures import Picture
+
+EPILOG = """Examples:
+
+  moce degrade clean.png --noise 25 --jpeg 40 -o bad.png
+
+  moce degrade clean.png --mix low,haze,rain --seed 3
+
+  moce degrade photos/ --rain 0.6 -o rainy/
+
+Whatever the order of the options, scene comes before lens, lens before sensor, sensor before file.
+"""
+MARK = ".degraded"
+"""Goes before the extension where no output is named."""
+SCENE, LENS, SENSOR, FILE = "Scene", "Lens", "Sensor", "File"
+
+
+def _number(low: float, high: float, text: str, panel: str) -> object:
+    return typer.Option(min=low, max=high, help=text, rich_help_panel=panel)
+
+
+def degrade(
+    inputs: Annotated[
+        list[str], typer.Argument(metavar="INPUT...", help="Files, folders, or - for a pipe.")
+    ],
+    output: Annotated[
+        str | None,
+        typer.Option(
+            "--output",
+            "-o",
+            help="A file, a folder, or - for a pipe; else NAME.degraded.EXT beside the input.",
+            rich_help_panel="Output",
+        ),
+    ] = None,
+    haze: Annotated[float | None, _number(0, 1, "Light lost at the horizon.", SCENE)] = None,
+    rain: Annotated[float | None, _number(0, 1, "1 is a downpour.", SCENE)] = None,
+    snow: Annotated[float | None, _number(0, 1, "1 is a snowstorm.", SCENE)] = None,
+    blur: Annotated[float | None, _number(0, 20, "Sigma in pixels.", LENS)] = None,
+    defocus: Annotated[float | None, _number(0, 40, "Radius in pixels.", LENS)] = None,
+    shake: Annotated[
+        float | None, _number(0, 100, "Extent of the hand's movement, px.", LENS)
+    ] = None,
+    kernel: Annotated[float | None, _number(0, 3, "Size of a measured one.", LENS)] = None,
+    kernels: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="Measured kernels (.npy); alone it means --kernel 1.",
+            rich_help_panel=LENS,
+        ),
+    ] = None,
+    low: Annotated[float | None, _number(0, 6, "Stops darker.", SENSOR)] = None,
+    sensor: Annotated[float | None, _number(100, 25600, "ISO number.", SENSOR)] = None,
+    noise: Annotated[float | None, _number(0, 100, "White noise, sigma of 255.", SENSOR)] = None,
+    jpeg: Annotated[float | None, _number(1, 100, "Quality of a JPEG file.", FILE)] = None,
+    webp: Annotated[float | None, _number(1, 100, "Quality of a WebP file.", FILE)] = None,
+    mix: Annotated[
+        str | None,
+        typer.Option(
+            metavar="KIND,...",
+            help="Kinds whose strengths are drawn from what is usual.",
+            rich_help_panel="Chance",
+        ),
+    ] = None,
+    seed: Annotated[
+        int,
+        typer.Option(min=0, help="Another seed draws other damage.", rich_help_panel="Chance"),
+    ] = 0,
+    format: Annotated[
+        str | None,
+        typer.Option(
+            help="png, jpeg, webp, tiff or bmp, whatever the extension.", rich_help_panel="Output"
+        ),
+    ] = None,
+    quality: Annotated[
+        int | None,
+        typer.Option(min=1, max=100, help="Of the file that is written.", rich_help_panel="Output"),
+    ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace outputs.", rich_help_panel="Output")
+    ] = False,
+    max_pixels: options.MaxPixels = options.DEFAULT_MAX_PIXELS,
+    as_json: options.Json = False,
+    quiet: options.Quiet = False,
+    verbose: options.Verbose = 0,
+) -> None:
+    """Damage pictures as weather, lens, sensor and file do: to try the tool, or to test it."""
+    configure(quiet=quiet, verbosity=verbose)
+    from moce_cli.batch import STANDARD, make_folders
+    from moce_cli.degradations import KINDS, chances
+    from moce_cli.degradations import mix as mixed
+    from moce_cli.errors import MoceError, OutputExistsError, UsageError
+
+    if as_json and output == STANDARD:
+        raise UsageError("--json and -o - both write to stdout", "drop --json or name a file")
+    if kernels is not None and kernel is None and "kernel" not in (mix or "").split(","):
+        kernel = 1.0
+    numbers = (haze, rain, snow, blur, defocus, shake, kernel, low, sensor, noise, jpeg, webp)
+    asked = dict(zip(KINDS, numbers, strict=True))
+    strengths = _wanted(asked, mix)
+    mixed(strengths, chances(seed, 0)[0], kernels=kernels)  # refused before anything is read
+    most = options.parse_max_pixels(max_pixels)
+    try:
+        jobs = _plan(inputs, output, format, overwrite=overwrite)
+    except OutputExistsError as error:
+        raise OutputExistsError(error.message, "add --overwrite, or name another output") from error
+    make_folders(jobs)
+    failed = 0
+    for index, job in enumerate(jobs):
+        try:
+            row, notes = _run(
+                job,
+                strengths,
+                (seed, index),
+                kernels=kernels,
+                max_pixels=most,
+                quality=quality,
+                overwrite=overwrite,
+            )
+        except MoceError as error:
+            if as_json:
+                console.json(_failure(job, error))
+            if len(jobs) == 1:
+                raise
+            failed += 1
+            console.say(f"{job.name}: failed")
+            console.error(error)
+            continue
+        if as_json:
+            console.json(row)
+        for note in notes:
+            console.warn(f"{job.name}: {note}")
+    if failed:
+        console.say(f"{len(jobs) - failed} of {len(jobs)} pictures done, {failed} failed")
+        raise typer.Exit(1)
+
+
+def _wanted(asked: Mapping[str, float | None], mix: str | None) -> dict[str, float | None]:
+    """Kinds and strengths; None is drawn. An option overrules the mixture.
+
+    Raises:
+        UsageError: nothing was asked for.
+    """
+    from moce_cli.errors import UsageError
+
+    names = [name.strip() for name in mix.split(",")] if mix is not None else []
+    strengths = dict.fromkeys(names) | {k: v for k, v in asked.items() if v is not None}
+    if not strengths:
+        raise UsageError("no degradation was asked for", "add --noise 25, or --mix haze,rain")
+    return strengths
+
+
+def _plan(
+    inputs: list[str], output: str | None, format: str | None, *, overwrite: bool
+) -> list[Job]:
+    """Which files become which.
+
+    Raises:
+        UsageError, InputError, OutputError: as `plan_jobs`.
+    """
+    from moce_cli.batch import STANDARD, plan_jobs
+    from moce_cli.errors import UsageError
+    from moce_cli.pictures import EXTENSIONS, FORMATS, format_named
+
+    if output is not None or STANDARD in inputs:
+        return plan_jobs(inputs, output, format=format, overwrite=overwrite)
+    wanted = FORMATS[format_named(format)] if format is not None else None
+    jobs: list[Job] = []
+    for name in dict.fromkeys(inputs):
+        path = Path(name)
+        if path.is_dir():
+            raise UsageError(f"where should the pictures of {path} go?", "name a folder with -o")
+        known = EXTENSIONS.get(path.suffix.lower())
+        suffix = path.suffix if known is not None and known.writable else ".png"
+        if wanted is not None and wanted is not known:
+            suffix = wanted.extensions[0]
+        target = path.with_name(f"{path.stem}{MARK}{suffix}") if path.name else path
+        jobs += plan_jobs([name], str(target), format=format, overwrite=overwrite)
+    if len({job.target for job in jobs}) < len(jobs):
+        raise UsageError("two pictures would become one file", "name a folder with -o")
+    return jobs
+
+
+def _run(
+    job: Job,
+    strengths: Mapping[str, float | None],
+    seed: tuple[int, int],
+    *,
+    kernels: Path | None,
+    max_pixels: int,
+    quality: int | None,
+    overwrite: bool,
+) -> tuple[dict[str, object], tuple[str, ...]]:
+    """Read, degrade and write one picture; its JSON row and what to tell."""
+    from moce_cli.batch import open_picture
+    from moce_cli.degradations import chances, degrade_picture, mix
+
+    clean = open_picture(job.source, max_pixels)
+    rng, generator = chances(*seed)
+    extent = float(max(clean.height, clean.width))
+    plan = mix(strengths, rng, extent=extent, kernels=kernels)
+    notes = _write(
+        job,
+        degrade_picture(clean, plan, generator),
+        plan,
+        seed,
+        quality=quality,
+        overwrite=overwrite,
+    )
+    done = ", ".join(f"{step.kind} {step.strength:g}" for step in plan)
+    console.say(f"{job.name} -> {job.target or 'standard output'}: {done}")
+    row: dict[str, object] = {
+        "input": str(job.source or "-"),
+        "output": str(job.target or "-"),
+        "status": "degraded",
+        "height": clean.height,
+        "width": clean.width,
+        "seed": seed[0],
+        "picture": seed[1],
+        "degradations": [step.to_dict() for step in plan],
+        "notes": list(notes),
+    }
+    return row, notes
+
+
+def _write(
+    job: Job,
+    degraded: Picture,
+    plan: Plan,
+    seed: tuple[int, int],
+    *,
+    quality: int | None,
+    overwrite: bool,
+) -> tuple[str, ...]:
+    """Write it with a record of its damage; sentences about what could not be kept."""
+    import io
+    import sys
+    from dataclasses import replace
+
+    from moce_cli.degradations.record import as_json, with_record
+    from moce_cli.errors import OutputError
+    from moce_cli.pictures import FORMATS, format_for, write
+
+    own = FORMATS.get(degraded.source.format)
+    format = own.name if own is not None and own.writable else "PNG"
+    if job.format is not None or job.target is not None:
+        format = job.format or format_for(str(job.target))
+    source = replace(degraded.source, lossy=False)  # so that WebP keeps what was made
+    told, notes = with_record(replace(degraded, source=source), as_json(plan, *seed), format)
+    notes = (*degraded.source.notes, *notes)
+    if format == "JPEG" or (format == "WebP" and quality is not None):
+        notes = (*notes, f"{format} compresses once more what was made; PNG keeps it as it is")
+    if job.target is not None:
+        lost = write(told, job.target, format=format, quality=quality, overwrite=overwrite)
+        return (*notes, *lost)
+    if sys.stdout is None:  # pyright: ignore[reportUnnecessaryComparison] -- closed
+        raise OutputError("standard output is closed")
+    buffer = io.BytesIO()
+    lost = write(told, buffer, format=format, quality=quality)
+    try:
+        sys.stdout.buffer.write(buffer.getbuffer())
+        sys.stdout.buffer.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise OutputError(f"standard output cannot be written: {error.strerror}") from error
+    return (*notes, *lost)
+
+
+def _failure(job: Job, error: MoceError) -> dict[str, object]:
+    return {
+        "input": str(job.source or "-"),
+        "output": None,
+        "status": "failed",
+        "error": {"message": error.message, "hint": error.hint, "exit_code": error.exit_code},
+    }

@@ -1,0 +1,210 @@
+"""`moce eval`."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from moce_cli.checkpoints.catalogue import DEFAULT_MODEL
+from moce_cli.cli import options
+from moce_cli.cli.console import configure
+
+FILTERS = "opencv"
+
+
+def evaluate(
+    datasets: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="DATASET...",
+            help="A folder with degraded/ and clean/, a root of benchmarks, or with --suite a "
+            "folder of clean pictures.",
+            show_default=False,
+        ),
+    ],
+    models: Annotated[
+        list[str],
+        typer.Option(
+            "--model",
+            "-m",
+            help="A name from `moce models ls`, a file, org/repo\\[@revision], or preset:NAME; "
+            "may be given several times.",
+            rich_help_panel="Model",
+        ),
+    ] = [DEFAULT_MODEL],  # noqa: B006 -- Typer copies it
+    suite: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Damage clean pictures on the fly: all, or rows such as 'noise 25,jpeg 20'.",
+            rich_help_panel="Data",
+            show_default=False,
+        ),
+    ] = None,
+    seed: Annotated[
+        int, typer.Option(min=0, help="Of the suite's damage.", rich_help_panel="Data")
+    ] = 0,
+    crop: Annotated[
+        int | None,
+        typer.Option(
+            min=8,
+            help="Score the middles of this many pixels alone (with --oracle: 128).",
+            rich_help_panel="Data",
+        ),
+    ] = None,
+    limit: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="At most so many pictures a row, spread evenly over it.",
+            rich_help_panel="Data",
+        ),
+    ] = None,
+    compare: Annotated[
+        str | None,
+        typer.Option(
+            help="opencv: put OpenCV's filters beside it, each tuned on the same pictures.",
+            rich_help_panel="What to measure",
+        ),
+    ] = None,
+    oracle: Annotated[
+        bool,
+        typer.Option(
+            "--oracle",
+            help="Compare the router's choice of experts with every other, instead of scoring.",
+            rich_help_panel="What to measure",
+        ),
+    ] = False,
+    quantise: Annotated[
+        bool | None,
+        typer.Option(
+            help="Score the 8-bit output, or floats; by default floats on the benchmarks (the "
+            "paper's protocol) and 8 bits elsewhere.",
+            rich_help_panel="What to measure",
+            show_default=False,
+        ),
+    ] = None,
+    as_json: options.Json = False,
+    csv: Annotated[
+        Path | None,
+        typer.Option("--csv", help="Write a table to this file.", rich_help_panel="Output"),
+    ] = None,
+    markdown: Annotated[
+        bool,
+        typer.Option(
+            "--markdown", help="Print Markdown, as for a model card.", rich_help_panel="Output"
+        ),
+    ] = False,
+    page: Annotated[
+        Path | None,
+        typer.Option(
+            help="Write a page with pictures to this HTML file.", rich_help_panel="Output"
+        ),
+    ] = None,
+    page_pictures: Annotated[
+        int,
+        typer.Option(min=1, help="Pictures of each row on the page.", rich_help_panel="Output"),
+    ] = 2,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace outputs.", rich_help_panel="Output")
+    ] = False,
+    device: options.Device = "auto",
+    precision: options.Precision = "auto",
+    threads: options.Threads = None,
+    tile: options.TileSize = "auto",
+    overlap: options.Overlap = None,
+    batch: options.Batch = None,
+    routing: options.Routing = "image",
+    quiet: options.Quiet = False,
+    verbose: options.Verbose = 0,
+) -> None:
+    """Measure models: PSNR and SSIM on pairs, benchmarks, or damage made on the fly."""
+    configure(quiet=quiet, verbosity=verbose)
+    from moce_cli.errors import UsageError
+
+    if compare not in (None, FILTERS):
+        raise UsageError(f"{compare!r} is nothing to compare with", f"--compare takes {FILTERS}")
+    if as_json and markdown:
+        raise UsageError("--json and --markdown both write to stdout", "drop one of them")
+    for option, given in (("--compare", compare), ("--page", page), ("--quantise", quantise)):
+        if oracle and given is not None:
+            raise UsageError(f"--oracle and {option} exclude each other", "run them one by one")
+    if oracle and (routing != "image" or tile != "auto" or overlap is not None):
+        raise UsageError(
+            "--oracle takes whole middles and prescribes the routing itself",
+            "drop --routing, --tile and --overlap",
+        )
+    if len(set(models)) < len(models):
+        raise UsageError("a model is named twice", "name each --model once")
+    _check_outputs([path for path in (csv, page) if path], overwrite)
+
+    from moce_cli.cli.eval_run import run_oracle, run_scores
+    from moce_cli.evaluation import find_rows
+    from moce_cli.restoration import Restorer
+    from moce_cli.restoration.plan import parse_tile
+
+    rows = [row for folder in datasets for row in find_rows(folder, suite or (), seed)]
+    rows = [row.limited(limit).cropped(None if oracle else crop) for row in rows]
+    if oracle:
+        run_oracle(
+            models,
+            rows,
+            device=device,
+            precision=precision,
+            threads=threads,
+            side=crop,
+            seed=seed,
+            batch=batch,
+            as_json=as_json,
+            markdown=markdown,
+            csv=csv,
+        )
+        return
+    restorers = [
+        (
+            name,
+            Restorer.from_pretrained(
+                name,
+                device=device,
+                precision=precision,
+                tile=parse_tile(tile),
+                overlap=overlap,
+                batch=batch,
+                routing=routing,
+                threads=threads,
+            ),
+        )
+        for name in models
+    ]
+    run_scores(
+        rows,
+        restorers,
+        compare=compare is not None,
+        quantise=quantise,
+        threads=threads,
+        as_json=as_json,
+        markdown=markdown,
+        csv=csv,
+        page=page,
+        page_pictures=page_pictures,
+    )
+
+
+def _check_outputs(paths: list[Path], overwrite: bool) -> None:
+    """Refuse what could not be written at the end before hours are spent."""
+    from moce_cli.errors import OutputError, OutputExistsError
+
+    for path in paths:
+        if path.is_dir():
+            raise OutputError(f"{path} is a folder", "name a file")
+        if os.path.lexists(path) and not overwrite:
+            raise OutputExistsError(f"{path} is there already", "add --overwrite")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            reason = (error.strerror or str(error)).lower()
+            raise OutputError(f"the folder {path.parent} cannot be made: {reason}") from error
+        if not os.access(path.parent, os.W_OK | os.X_OK):
+            raise OutputError(f"the folder {path.parent} cannot be written to: permission denied")

@@ -1,0 +1,290 @@
+"""`moce train`."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from moce_cli.cli import options
+from moce_cli.cli.console import configure, console
+
+if TYPE_CHECKING:
+    from moce_cli.training.options import Ending
+    from moce_cli.training.recipe import Recipe
+    from moce_cli.training.sampling import Sampler
+
+INTERRUPTED = 130
+
+EPILOG = """Examples:
+
+  moce train examples/recipes/photo-xs.toml --data photos/ --minutes 60
+
+  moce train examples/recipes/photo-xs.toml --data photos/ --resume
+
+  moce train recipe.toml --warm-start photo-xs.safetensors -o better.safetensors
+
+  torchrun --nproc-per-node 4 -m moce_cli train recipe.toml
+"""
+
+
+def train(
+    recipe: Annotated[Path, typer.Argument(metavar="RECIPE", help="A recipe in TOML.")],
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output", "-o", help="The weights file; else NAME.safetensors, by the recipe's name."
+        ),
+    ] = None,
+    data: Annotated[
+        list[Path] | None,
+        typer.Option(help="Folder of pictures, in place of the recipe's; may be repeated."),
+    ] = None,
+    validation: Annotated[
+        list[Path] | None,
+        typer.Option(help="Folder of held-back pictures, in place of the recipe's."),
+    ] = None,
+    steps: Annotated[int | None, typer.Option(min=1, help="Stop after so many steps.")] = None,
+    minutes: Annotated[float | None, typer.Option(help="Stop after so many minutes.")] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on from the state beside the output.")
+    ] = False,
+    warm_start: Annotated[
+        Path | None,
+        typer.Option(help="Begin from a weights file and its step count; a part of one will do."),
+    ] = None,
+    half: Annotated[bool, typer.Option("--half", help="Write 16-bit weights.")] = False,
+    parts: Annotated[
+        bool, typer.Option("--parts", help="Write the weights in parts under 16 MB as well.")
+    ] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Begin anew, over what is there.")
+    ] = False,
+    measure_data: Annotated[
+        float | None,
+        typer.Option(help="Only measure, for so many seconds, how fast batches are made."),
+    ] = None,
+    device: options.Device = "auto",
+    precision: options.Precision = "auto",
+    threads: options.Threads = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(min=0, help="Processes that prepare batches.", rich_help_panel="Machine"),
+    ] = None,
+    compile: Annotated[
+        bool | None,
+        typer.Option(
+            "--compile/--no-compile",
+            help="Compile the blocks first; by default where it pays.",
+            rich_help_panel="Machine",
+        ),
+    ] = None,
+    as_json: options.Json = False,
+    quiet: options.Quiet = False,
+    verbose: options.Verbose = 0,
+) -> None:
+    """Train or fine-tune weights by a recipe.
+
+    It stops when the budget is spent, or at Ctrl-C, and leaves a usable weights file, the state to
+    go on from, a record in JSON lines and a plot.
+    """
+    configure(quiet=quiet, verbosity=verbose)
+    from moce_cli.errors import OutputExistsError, UsageError
+    from moce_cli.training.recipe import load_recipe, with_data, with_validation
+    from moce_cli.training.schedule import limited
+    from moce_cli.training.state import state_path
+
+    if resume and warm_start is not None:
+        raise UsageError("--resume and --warm-start exclude each other", "give one of them")
+    if resume and overwrite:
+        raise UsageError("--resume and --overwrite exclude each other", "give one of them")
+    chosen = load_recipe(recipe)
+    chosen = with_data(chosen, data or [])
+    if validation:
+        chosen = with_validation(chosen, validation)
+    chosen = limited(chosen, steps=steps, minutes=minutes)
+    target = output or Path(f"{chosen.name}.safetensors")
+    if target.suffix != ".safetensors":
+        raise UsageError(f"{target} is no weights file", "end its name in .safetensors")
+    for path in (target, state_path(target)):
+        if path.exists() and not (resume or overwrite or measure_data):
+            raise OutputExistsError(
+                f"{path} exists", "to go on: --resume; to begin anew: --overwrite"
+            )
+
+    from moce_cli import runtime
+
+    wanted = runtime.choose_device(device)
+    from moce_cli.training.distributed import joined
+
+    with joined(wanted.type) as place:
+        import torch
+
+        if wanted.type == "cuda" and not place.is_alone:
+            wanted = torch.device("cuda", place.local_rank)
+        torch.set_num_threads(threads or runtime.usable_cores())
+        from moce_cli.training import compiling
+        from moce_cli.training.loop import Trainer
+        from moce_cli.training.options import Options
+
+        budget = chosen.budget
+        settings = Options(
+            output=target,
+            device=wanted,
+            precision=runtime.choose_precision(precision, wanted),
+            workers=_workers(workers, wanted.type),
+            compiled=compiling.pays(wanted, budget.minutes, budget.steps)
+            if compile is None
+            else compile,
+            resume=resume,
+            warm_start=warm_start,
+            half=half,
+            in_parts=parts,
+        )
+        stop = _Stop()
+        with _Bar(chosen, hidden=quiet or not place.is_first) as bar, stop.listening():
+            trainer = Trainer(chosen, settings, place, watch=bar.update, stop=stop.asked)
+            if place.is_first:
+                _say_what_was_left_out(trainer.sampler)
+            if measure_data is not None:
+                _measure(trainer, measure_data)
+                return
+            ending = trainer.run()
+    if place.is_first:
+        _conclude(ending, as_json=as_json)
+    if ending.stopped:
+        console.warn("interrupted; the weights and the state are kept: go on with --resume")
+        raise typer.Exit(INTERRUPTED)
+
+
+def _workers(wanted: int | None, device_type: str) -> int:
+    """Processes that prepare batches: one beside a CPU that trains, all cores but one otherwise."""
+    from moce_cli.runtime import usable_cores
+
+    if wanted is not None:
+        return wanted
+    return 1 if device_type == "cpu" else max(1, usable_cores() - 1)
+
+
+def _say_what_was_left_out(sampler: Sampler) -> None:
+    for one in sampler.left_out:
+        console.warn(f"{one.path} is left out: {one.why}")
+
+
+def _measure(trainer: Any, seconds: float) -> None:  # noqa: ANN401 -- a Trainer; torch is late
+    from moce_cli.training.sampling import measure_rate
+
+    rate = measure_rate(trainer.sampler, trainer.options.device, trainer.options.workers, seconds)
+    console.result(f"{rate:.0f} crops a second")
+
+
+def _conclude(ending: Ending, *, as_json: bool) -> None:
+    from moce_cli.training.record import plot
+
+    counters = ending.counters
+    stem = ending.output.name.removesuffix(".safetensors")
+    record, picture = (ending.output.with_name(stem + end) for end in (".jsonl", ".png"))
+    drawn = plot(record, picture)
+    if as_json:
+        console.json(
+            {
+                "output": str(ending.output),
+                "steps": counters.step,
+                "seconds": counters.seconds,
+                "cpu_seconds": counters.cpu_seconds,
+                "skipped_steps": counters.skipped,
+                "stopped": ending.stopped,
+                "psnr": dict(ending.psnr),
+                "record": str(record),
+                "plot": str(picture) if drawn else None,
+                "parts": [str(part) for part in ending.parts],
+            }
+        )
+        return
+    console.say(
+        f"{ending.output}: {counters.step} steps in {counters.seconds / 60:.1f} minutes "
+        f"({counters.cpu_seconds / 3600:.2f} CPU hours)"
+    )
+    for row, value in ending.psnr.items():
+        console.result(f"{value:6.2f} dB  {row}")
+
+
+class _Stop:
+    """Ctrl-C and SIGTERM ask for an orderly end; a second Ctrl-C does not wait for it."""
+
+    def __init__(self) -> None:
+        self._asked = False
+
+    def asked(self) -> bool:
+        """Whether to end."""
+        return self._asked
+
+    def _ask(self, number: int, frame: FrameType | None) -> None:
+        if self._asked and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        self._asked = True
+
+    @contextmanager
+    def listening(self) -> Generator[None]:
+        """Listen within."""
+        before = {n: signal.signal(n, self._ask) for n in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+class _Bar:
+    """Loss, PSNR, who ran, crops a second and time left, on a terminal."""
+
+    def __init__(self, recipe: Recipe, *, hidden: bool) -> None:
+        from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
+
+        self._live = console.err.file.isatty() and not hidden
+        self._bars = Progress(
+            TextColumn(recipe.name),
+            BarColumn(bar_width=None),
+            TaskProgressColumn(),
+            TextColumn("{task.fields[line]}", markup=False),
+            console=console.err,
+            transient=True,
+            expand=True,
+        )
+        self._task = self._bars.add_task("", total=1.0, line="begins")
+        self._begun: tuple[float, float] | None = None
+
+    def __enter__(self) -> _Bar:
+        if self._live:
+            self._bars.start()
+        return self
+
+    def __exit__(self, *reason: object) -> None:
+        if self._live:
+            self._bars.stop()
+
+    def update(self, moment: Any) -> None:  # noqa: ANN401 -- a Moment; torch is late
+        """A step was taken."""
+        if not self._live:
+            return
+        begun = self._begun = self._begun or (moment.spent, moment.seconds)
+        done, seconds = moment.spent - begun[0], moment.seconds - begun[1]
+        left = f"{seconds / done * (1 - moment.spent) / 60:.0f} min left" if done > 0 else ""
+        shares = "/".join(f"{share:.0%}" for share in moment.shares)
+        psnr = ""
+        if moment.psnr:
+            psnr = f"{sum(moment.psnr.values()) / len(moment.psnr):.2f} dB"
+        words = (
+            f"step {moment.step}",
+            f"loss {moment.loss:.4f}",
+            psnr,
+            f"experts {shares}",
+            f"{moment.crops_per_second:.0f} crops/s",
+            left,
+        )
+        self._bars.update(self._task, completed=moment.spent, line="  ".join(filter(None, words)))

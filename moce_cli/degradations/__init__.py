@@ -1,0 +1,30 @@
+"""The physics of damage: what light, lens, sensor and file do to a picture.
+
+Convention: pictures are (B, 3, H, W) floats in [0, 1], RGB, sRGB-encoded, on any device; angles
+are in degrees, lengths in pixels.
+"""
+
+from __future__ import annotations
+
+from moce_cli.degradations.degrading import degrade
+from moce_cli.degradations.kinds import KINDS, Kind, Stage
+from moce_cli.degradations.plans import SUITE, Strength, draw, mix, needs_codec, suite_plan
+from moce_cli.degradations.step import Plan, Step
+from moce_cli.degradations.whole import chances, degrade_picture
+
+__all__ = [
+    "KINDS",
+    "SUITE",
+    "Kind",
+    "Plan",
+    "Stage",
+    "Step",
+    "Strength",
+    "chances",
+    "degrade",
+    "degrade_picture",
+    "draw",
+    "mix",
+    "needs_codec",
+    "suite_plan",
+]

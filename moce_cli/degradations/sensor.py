@@ -1,0 +1,98 @@
+"""What a sensor does: too little light, shot and read noise, and the noise of the field's tests."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from moce_cli.degradations.demosaic import finished
+from moce_cli.degradations.light import normal, to_encoded, to_linear
+from moce_cli.degradations.step import Step, Value, columns, lists
+
+GREY = 0.18  # linear light of the middle grey, which gamma leaves where it is
+_LUMA = (0.2126, 0.7152, 0.0722)  # Rec. 709
+
+
+def draw_low(strength: float, rng: np.random.Generator) -> dict[str, Value]:
+    """A colour cast and a gamma that grow with the darkness."""
+    doubt = min(1.0, strength)
+    cast = np.exp(rng.normal(0, (0.08, 0.03, 0.12)) * doubt)
+    cast = cast / float(cast @ np.array(_LUMA))
+    return {
+        "cast": [round(float(v), 4) for v in cast],
+        "gamma": round(float(np.exp(rng.normal(0, 0.08) * doubt)), 4),
+    }
+
+
+def low(pictures: Tensor, steps: Sequence[Step], generator: torch.Generator) -> Tensor:
+    """Underexposed pictures `(B, 3, H, W)`: linear light halved for each stop.
+
+    The gamma turns the tone curve about middle grey; the cast keeps the luminance of a grey.
+    """
+    stops, gamma = columns(steps, ("strength", "gamma"), pictures)
+    (cast,) = lists(steps, ("cast",), pictures)
+    light = to_linear(pictures)
+    light = GREY * (light / GREY).pow(gamma)
+    return to_encoded(light * cast * torch.exp2(-stops))
+
+
+def draw_sensor(strength: float, rng: np.random.Generator) -> dict[str, Value]:
+    """A camera: how many electrons a pixel holds, what reading adds, and how colours are made."""
+    bayer = rng.random() < 0.65
+    gains = rng.uniform(1.2, 2.2, 2) if bayer else np.ones(2)
+    shared, chroma, grain = rng.uniform(-0.3, 1.2), rng.uniform(-1.0, 1.8), rng.uniform(-0.4, 0.55)
+    return {
+        "full_well": round(float(np.exp(rng.uniform(math.log(10000), math.log(50000)))), 1),
+        "read": round(float(rng.uniform(1.0, 3.0)), 4),
+        "gains": [round(float(gains[0]), 4), 1.0, round(float(gains[1]), 4)],
+        "pattern": "bayer" if bayer else "white",
+        "phase": int(rng.integers(4)),
+        "shared": round(float(np.clip(shared, 0.0, 1.0)), 4) if bayer else 0.0,
+        "chroma": round(float(max(chroma, 0.0)), 4),
+        "grain": round(float(max(grain, 0.0)), 4),
+    }
+
+
+def sensor(pictures: Tensor, steps: Sequence[Step], generator: torch.Generator) -> Tensor:
+    """Pictures `(B, 3, H, W)` with the noise of a sensor at an ISO number.
+
+    White is `full_well * 100 / ISO` electrons, over a channel's white-balance gain. Photons arrive
+    one by one, so light of L electrons has variance L; reading adds a variance of `read` squared.
+    One normal field makes noise with exactly that mean and variance and the skew of photons, by
+    the Cornish-Fisher expansion.
+
+    With the pattern "bayer" each channel is measured at its own sites, and its noise fills the
+    rest as demosaicing does: each channel alone (`shared` 0), or the differences from green (1),
+    which gives grain that the channels have in common; with "white" every pixel measures all three.
+    Then the camera smooths the colours of the noise (`chroma`, a standard deviation in pixels), and
+    whatever resampled the picture makes its grain coarser (`grain`, likewise) at equal variance.
+
+    Source: Foi et al., "Practical Poissonian-Gaussian Noise Modeling" (TIP 2008); the correlations
+    cover those measured in flat parts of really noisy pictures: 0 to 0.65 between neighbours,
+    0 to 0.9 between channels.
+    """
+    iso, full_well, read = columns(steps, ("strength", "full_well", "read"), pictures)
+    (gains,) = lists(steps, ("gains",), pictures)
+    light = to_linear(pictures)
+    white = full_well * 100 / iso / gains
+    arrived = light * white
+    variance = arrived + read.square()
+    noise = normal(tuple(pictures.shape), generator, pictures)
+    skew = arrived / (6 * variance)
+    noise = (variance.sqrt() * noise + skew * (noise.square() - 1)) / white
+    return to_encoded(light + finished(noise, steps))
+
+
+def draw_noise(strength: float, rng: np.random.Generator) -> dict[str, Value]:
+    """Nothing but its strength."""
+    return {}
+
+
+def noise(pictures: Tensor, steps: Sequence[Step], generator: torch.Generator) -> Tensor:
+    """Pictures `(B, 3, H, W)` with white Gaussian noise on encoded values, the field's."""
+    (sigma,) = columns(steps, ("strength",), pictures)
+    return pictures + sigma / 255 * normal(tuple(pictures.shape), generator, pictures)

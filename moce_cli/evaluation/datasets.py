@@ -1,0 +1,169 @@
+"""What is evaluated on: rows of samples, each a degraded picture and its clean one."""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from moce_cli.errors import InputError
+from moce_cli.pictures import EXTENSIONS, MAX_PIXELS, read
+
+Array = npt.NDArray[Any]
+Pair = tuple[Array, Array]
+"""Degraded and clean, each `(H, W, 3)`, uint8 or uint16, of one size."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One picture in one state of damage; nothing is read before `load`."""
+
+    name: str
+    picture: str
+    """The clean picture it was made from: rows that share it are not independent."""
+    load: Callable[[], Pair] = field(repr=False)
+    """Reads or makes the pair; raises InputError."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """Samples that are averaged: a line of the table."""
+
+    dataset: str
+    name: str
+    samples: tuple[Sample, ...] = field(repr=False)
+    quantised: bool = True
+    """Whether the 8-bit (16-bit) result that a user gets is scored, or the floats before it."""
+    protocol: str = ""
+    """How the samples came about, in a sentence."""
+
+    def limited(self, limit: int | None) -> Row:
+        """With that many samples at most, spread evenly; each stays as it is in the whole row."""
+        total = len(self.samples)
+        if limit is None or limit >= total:
+            return self
+        kept = tuple(self.samples[i * total // limit] for i in range(limit))
+        return replace(self, samples=kept)
+
+    def cropped(self, side: int | None) -> Row:
+        """With the middle of every pair alone."""
+        if side is None:
+            return self
+        kept = tuple(replace(s, load=functools.partial(_middles, s, side)) for s in self.samples)
+        return replace(self, samples=kept)
+
+
+def _middles(sample: Sample, side: int) -> Pair:
+    degraded, clean = sample.load()
+    return middle(degraded, side), middle(clean, side)
+
+
+def middle(picture: Array, side: int) -> Array:
+    """The middle `side` x `side` of a picture; a side that is shorter stays whole."""
+    height, width = picture.shape[:2]
+    top, left = max(0, (height - side) // 2), max(0, (width - side) // 2)
+    return np.ascontiguousarray(picture[top : top + side, left : left + side])
+
+
+def unit(picture: Array) -> Array:
+    """Samples as floats in [0, 1]."""
+    if picture.dtype.kind == "f":
+        return picture
+    return picture.astype(np.float32) / np.float32(np.iinfo(picture.dtype).max)
+
+
+def read_rgb(path: Path, max_pixels: int = MAX_PIXELS) -> Array:
+    """A file as `(H, W, 3)`, upright; grey becomes RGB, alpha is left out.
+
+    Raises:
+        InputError: it cannot be read.
+    """
+    pixels = read(path, max_pixels=max_pixels).pixels
+    return np.repeat(pixels, 3, axis=2) if pixels.shape[2] == 1 else pixels
+
+
+def read_pair(degraded: Path, clean: Path, multiple: int = 1) -> Pair:
+    """Two files, cropped to the middle multiple of `multiple`.
+
+    Raises:
+        InputError: one cannot be read, or their sizes differ.
+    """
+    a, b = read_rgb(degraded), read_rgb(clean)
+    if a.shape != b.shape:
+        raise InputError(
+            f"{degraded} has {a.shape[1]} x {a.shape[0]} pixels, its clean picture {clean} "
+            f"{b.shape[1]} x {b.shape[0]}"
+        )
+    return crop_to_multiple(a, multiple), crop_to_multiple(b, multiple)
+
+
+def crop_to_multiple(picture: Array, multiple: int) -> Array:
+    """Cut the rest of a division off, half of it (rounded down) at the top and the left.
+
+    Raises:
+        InputError: nothing would be left.
+    """
+    height, width = picture.shape[:2]
+    if min(height, width) < multiple:
+        raise InputError(f"a picture of {width} x {height} cannot be cropped to {multiple} px")
+    top, left = height % multiple // 2, width % multiple // 2
+    height, width = height - height % multiple, width - width % multiple
+    return np.ascontiguousarray(picture[top : top + height, left : left + width])
+
+
+def files_in(folder: Path, *, below: bool = False) -> list[Path]:
+    """Pictures in a folder in sorted order, hidden ones left out; with `below`, in its tree.
+
+    Raises:
+        InputError: the folder can't be read, or holds no picture.
+    """
+
+    def refuse(error: OSError) -> None:
+        reason = (error.strerror or str(error)).lower()
+        raise InputError(f"the folder {folder} cannot be read: {reason}") from error
+
+    found: list[Path] = []
+    for parent, folders, names in os.walk(folder, onerror=refuse):
+        folders[:] = sorted(f for f in folders if below and not f.startswith("."))
+        found += [Path(parent, n) for n in names if not n.startswith(".")]
+    found = sorted((p for p in found if p.suffix.lower() in EXTENSIONS), key=str)
+    if not found:
+        raise InputError(
+            f"the folder {folder} holds no pictures",
+            "it is searched for " + ", ".join(sorted(EXTENSIONS)),
+        )
+    return found
+
+
+def pair_by_stem(
+    degraded: Sequence[Path], clean: Sequence[Path], stem: Callable[[str], str] = str
+) -> list[tuple[Path, Path]]:
+    """Each degraded file with the clean one whose stem is `stem` of its own.
+
+    Raises:
+        InputError: one has no partner, or two clean files share a stem.
+    """
+    partners: dict[str, Path] = {}
+    for path in clean:
+        if path.stem in partners:
+            raise InputError(f"{partners[path.stem]} and {path} have the same name")
+        partners[path.stem] = path
+    for path in degraded:
+        if stem(path.stem) not in partners:
+            raise InputError(
+                f"{path} has no clean picture {stem(path.stem)!r} in {clean[0].parent}",
+                "degraded and clean pictures are paired by their names without the extension",
+            )
+    return [(path, partners[stem(path.stem)]) for path in degraded]
+
+
+def pair_row(dataset: str, name: str, pairs: Sequence[tuple[Path, Path]], **options: Any) -> Row:  # noqa: ANN401 -- of Row
+    """A row of two files each, cropped to no multiple."""
+    samples = tuple(Sample(d.name, c.stem, functools.partial(read_pair, d, c)) for d, c in pairs)
+    return Row(dataset, name, samples, **options)

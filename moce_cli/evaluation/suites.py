@@ -1,0 +1,157 @@
+"""Damage made on the fly from clean pictures, with fixed seeds; and which rows a person means."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from moce_cli.degradations import SUITE, degrade, suite_plan
+from moce_cli.errors import InputError, UsageError
+from moce_cli.evaluation.benchmarks import find_benchmarks, layouts_wanted
+from moce_cli.evaluation.datasets import (
+    Array,
+    Pair,
+    Row,
+    Sample,
+    files_in,
+    pair_by_stem,
+    pair_row,
+    read_rgb,
+)
+from moce_cli.pictures import to_depth
+
+ALL = "all"
+KEPT_BYTES = 512 * 2**20
+_MOST_FILES = 2**24  # in a folder, before seeds would meet
+_PAIR = ("degraded", "clean")
+
+
+class Shelf:
+    """Decoded pictures, kept for the next row as long as there is room."""
+
+    def __init__(self, room_bytes: int = KEPT_BYTES) -> None:
+        self._room = room_bytes
+        self._kept: dict[Path, Array] = {}
+
+    def read(self, path: Path) -> Array:
+        """A picture as `(H, W, 3)` uint8.
+
+        Raises:
+            InputError: it cannot be read.
+        """
+        if path in self._kept:
+            return self._kept[path]
+        picture = to_depth(read_rgb(path), 8)
+        if picture.nbytes <= self._room:
+            self._room -= picture.nbytes
+            self._kept[path] = picture
+        return picture
+
+
+def sample_seed(seed: int, index: int) -> int:
+    """The seed of a picture's damage: its own, whichever other pictures are asked for."""
+    return seed * _MOST_FILES + index
+
+
+def damage(clean: Array, row: str, seed: int) -> Array:
+    """A clean picture, damaged as a row of the suite says.
+
+    Args:
+        clean: `(H, W, 3)` uint8.
+        row: a key of `SUITE`.
+        seed: decides what is drawn, and the noise.
+
+    Returns:
+        `(H, W, 3)` uint8, the same on every machine up to float rounding.
+    """
+    plan = suite_plan(row, seed)
+    if not plan:
+        return clean
+    tensor = torch.from_numpy(np.ascontiguousarray(clean)).permute(2, 0, 1)[None].float() / 255
+    made = degrade(tensor, [plan], torch.Generator().manual_seed(seed), quantise=True)
+    return (made[0].permute(1, 2, 0) * 255).round().clamp(0, 255).to(torch.uint8).numpy()
+
+
+def _load(shelf: Shelf, path: Path, row: str, seed: int) -> Pair:
+    clean = shelf.read(path)
+    return damage(clean, row, seed), clean
+
+
+def suite_names(wanted: Sequence[str]) -> list[str]:
+    """The suite's rows that were asked for, in its order.
+
+    Args:
+        wanted: names, several of them with commas, or `all`.
+
+    Raises:
+        UsageError: one is not known.
+    """
+    words = [word.strip() for text in wanted for word in text.split(",")]
+    for word in words:
+        if word != ALL and word not in SUITE:
+            raise UsageError(
+                f"{word!r} is no row of the suite", f"use {ALL} or some of {', '.join(SUITE)}"
+            )
+    return [name for name in SUITE if ALL in words or name in words]
+
+
+def suite_rows(folder: Path, names: Sequence[str], seed: int = 0) -> list[Row]:
+    """Rows of damage, made of every picture below a folder.
+
+    Raises:
+        InputError: there are none.
+    """
+    files, shelf = files_in(folder, below=True), Shelf()
+    called = [str(path.relative_to(folder)) for path in files]
+    return [
+        Row(
+            folder.name or str(folder),
+            name,
+            tuple(
+                Sample(
+                    called[i],
+                    called[i],
+                    functools.partial(_load, shelf, path, name, sample_seed(seed, i)),
+                )
+                for i, path in enumerate(files)
+            ),
+            protocol=f"made on the fly with seed {seed}; the 8-bit output is scored",
+        )
+        for name in names
+    ]
+
+
+def find_rows(folder: Path, suite: Sequence[str] = (), seed: int = 0) -> list[Row]:
+    """The rows that a folder stands for: a suite, a pair of folders, or benchmarks.
+
+    Args:
+        folder: clean pictures if a suite is asked for; else one that holds `degraded` and
+            `clean`, or a data root (or a part of it) with benchmarks.
+        suite: names of its rows, or `all`.
+        seed: of the suite.
+
+    Raises:
+        UsageError: an unknown row.
+        InputError: the folder is not there, or none of these.
+    """
+    if not folder.is_dir():
+        what = "is no folder" if folder.exists() else "is not there"
+        raise InputError(f"{folder} {what}", "name a folder of pictures or of benchmarks")
+    if suite:
+        return suite_rows(folder, suite_names(suite), seed)
+    degraded, clean = (folder / part for part in _PAIR)
+    if degraded.is_dir() and clean.is_dir():
+        pairs = pair_by_stem(files_in(degraded), files_in(clean))
+        name = folder.absolute().name
+        return [pair_row(name, name, pairs, protocol="pairs of files; the output as it is saved")]
+    if rows := find_benchmarks(folder):
+        return rows
+    raise InputError(
+        f"{folder} holds no pair of folders degraded and clean, and no benchmark; looked for "
+        + "; ".join(layouts_wanted()),
+        "add --suite all to damage the clean pictures in it on the fly",
+    )

@@ -1,0 +1,59 @@
+"""From weights of the paper's block to those of a block whose experts bring the feed-forward."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from moce_cli.network import MoCEIRConfig
+
+_SHARED = re.compile(r"(decoder\.\d+\.\d+\.ffn)\.(expand|depthwise|project)\.weight")
+
+
+def can_grow(source: MoCEIRConfig, target: MoCEIRConfig) -> bool:
+    """Whether `grow` leads from one architecture to the other."""
+    return replace(source, expert_ffn=True) == target and not source.expert_ffn
+
+
+def grow(state: Mapping[str, Tensor], target: MoCEIRConfig) -> dict[str, Tensor]:
+    """Give each expert the shared feed-forward's most important hidden channels.
+
+    The largest expert gets all of them, each other as many as its rank allows; a channel counts
+    by the size of the weights on its way through.
+
+    Args:
+        state: of the same architecture without `expert_ffn`.
+        target: the architecture with it.
+    """
+    grown: dict[str, Tensor] = {}
+    for key, value in state.items():
+        if (match := _SHARED.fullmatch(key)) is None:
+            grown[key] = value
+            continue
+        prefix, part = match[1], match[2]
+        order = _importance(state, prefix).argsort(descending=True)
+        hidden = len(order)
+        level = 2 - int(key.split(".")[1])
+        for expert_id in range(target.num_experts):
+            rank = target.expert_rank(level, expert_id)
+            kept = order[: target.ffn_expansion * rank].sort().values
+            both = torch.cat((kept, kept + hidden))  # two halves, whose product is hidden
+            grown[f"{prefix}.experts.{expert_id}.{part}.weight"] = (
+                value[:, kept] if part == "project" else value[both]
+            ).clone()
+    return grown
+
+
+def _importance(state: Mapping[str, Tensor], prefix: str) -> Tensor:
+    """`(hidden,)`: the product of the norms on each channel's way."""
+    project = state[f"{prefix}.project.weight"].float()
+    hidden = project.shape[1]
+    size = project.norm(dim=0)
+    for part in ("expand", "depthwise"):
+        rows = state[f"{prefix}.{part}.weight"].float().flatten(1).norm(dim=1)
+        size = size * rows[:hidden] * rows[hidden:]
+    return size

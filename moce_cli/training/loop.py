@@ -1,0 +1,259 @@
+"""The loop: batches in, better weights out, stoppable at any time."""
+
+from __future__ import annotations
+
+import copy
+import logging
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import torch
+from torch import nn
+from torch.optim.swa_utils import get_ema_multi_avg_fn
+
+from moce_cli.degradations import KINDS
+from moce_cli.errors import MoceError, OutputError
+from moce_cli.network import MoCEIR
+from moce_cli.training import parts, schedule, weights
+from moce_cli.training.compiling import compile_blocks
+from moce_cli.training.distributed import Place, agree, share_gradients
+from moce_cli.training.objective import Losses, Objective
+from moce_cli.training.options import Ending, Options
+from moce_cli.training.recipe import Recipe
+from moce_cli.training.record import Record
+from moce_cli.training.sampling import Batch, Sampler, finish, loader
+from moce_cli.training.state import Counters, State, state_path
+from moce_cli.training.validate import FixedSet, fixed_set
+from moce_cli.training.watch import Clock, Moment, Window
+
+log = logging.getLogger(__name__)
+
+STATE_SECONDS = 45.0
+"""Between two writings of the state, so that a killed run loses less than a minute."""
+RECORD_STEPS = 50
+MOST_SKIPPED = 10
+
+
+class TrainingError(MoceError):
+    """A run that cannot go on."""
+
+
+class Trainer:
+    """One run of a recipe, in this process or as one of several.
+
+    Args:
+        recipe: what to train, on what, for how long.
+        options: on this machine.
+        place: this process among the others.
+        watch: told of every step, in the first process.
+        stop: asked after every step, in the first process, whether to end early.
+
+    Raises:
+        MoceError: pictures, state or weights to begin from are not usable.
+    """
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        options: Options,
+        place: Place | None = None,
+        *,
+        watch: Callable[[Moment], None] | None = None,
+        stop: Callable[[], bool] | None = None,
+    ) -> None:
+        self.recipe, self.options, self.place = recipe, options, place or Place()
+        self._watch, self._stop = watch, stop
+        torch.manual_seed(recipe.seed)
+        network = MoCEIR(recipe.network)
+        objective = Objective(network, recipe.loss, len(KINDS), options.precision)
+        counters = Counters()
+        if options.warm_start is not None:
+            step = weights.begin_from(options.warm_start, network)
+            counters = Counters(step=step, started_at=step)
+        device = options.device
+        self.objective = objective.to(device)
+        self.average = copy.deepcopy(network).requires_grad_(False).eval()
+        settings = recipe.optimiser
+        optimiser = torch.optim.AdamW(
+            objective.parameters(),
+            lr=settings.learning_rate,
+            betas=settings.betas,
+            weight_decay=settings.weight_decay,
+            fused=device.type in ("cuda", "cpu"),
+        )
+        self.state = State(recipe.network, objective, self.average, optimiser, counters)
+        if options.resume:
+            self.state.load(state_path(options.output))
+        if options.compiled:
+            compile_blocks(network)
+        self.module = share_gradients(objective, self.place, device)
+        self.sampler = Sampler(
+            recipe,
+            rank=self.place.rank,
+            world_size=self.place.world_size,
+            on_device=device.type != "cpu",
+        )
+        self.validation: FixedSet | None = None
+        if recipe.validation is not None and self.place.is_first:
+            self.validation = fixed_set(recipe.validation)
+        self.psnr: dict[str, float] = {}
+        self._skipped_in_a_row = 0
+
+    @property
+    def counters(self) -> Counters:
+        """What was spent so far."""
+        return self.state.counters
+
+    def run(self) -> Ending:
+        """Train until the budget is spent or a stop is asked for; leaves weights and state.
+
+        Raises:
+            TrainingError: ten steps in a row had a loss or gradient that was not finite.
+            OutputError: the weights can't be written at the end.
+        """
+        first = self.place.is_first
+        record = Record(self._beside(".jsonl"), self.counters.step) if first else None
+        clock = Clock(self.counters)
+        window = Window()
+        measured_at, measured_step = time.monotonic(), self.counters.step
+        stopped = False
+        for batch, spent in self._batches(clock):
+            losses = self._step(batch, spent)
+            clock.update()
+            self.counters.step += 1
+            window.add(losses, len(batch.clean) * self.place.world_size)
+            if first and self._watch:
+                self._watch(window.moment(self.counters, spent, self.psnr))
+            if self.counters.step % RECORD_STEPS == 0:
+                rate = self.state.optimiser.param_groups[0]["lr"]
+                line = window.line(self.place)
+                if record:
+                    record.add(
+                        kind="step",
+                        step=self.counters.step,
+                        seconds=round(self.counters.seconds, 1),
+                        learning_rate=rate,
+                        **line,
+                    )
+                window = Window()
+            if record and self.validation and self._is_due(measured_at):
+                self._measure(record)
+                measured_at, measured_step = time.monotonic(), self.counters.step
+            if first and clock.since_saved() > STATE_SECONDS:
+                self._keep()
+                clock.saved()
+            if agree(float(bool(first and self._stop and self._stop())), self.place, self._device):
+                stopped = True
+                break
+        clock.update()
+        pieces: tuple[Path, ...] = ()
+        if record:
+            if self.validation and (measured_step != self.counters.step or not self.psnr):
+                self._measure(record)
+            self.state.save(state_path(self.options.output))
+            self._write()
+            if self.options.in_parts:
+                pieces = tuple(parts.split(self.options.output))
+        return Ending(self.options.output, self.counters, self.psnr, stopped, pieces)
+
+    @property
+    def _device(self) -> torch.device:
+        return self.options.device
+
+    def _beside(self, suffix: str) -> Path:
+        name = self.options.output.name.removesuffix(".safetensors")
+        return self.options.output.with_name(name + suffix)
+
+    def _spent(self, clock: Clock) -> float:
+        budget = self.recipe.budget
+        if budget.minutes is None:
+            return schedule.progress(budget, self.counters.step, 0.0)
+        seconds = agree(clock.seconds(), self.place, self._device)
+        return schedule.progress(budget, self.counters.step, seconds)
+
+    def _batches(self, clock: Clock) -> Iterator[tuple[Batch, float]]:
+        """Batches with the share of the budget that was spent before them, stage after stage."""
+        while (spent := self._spent(clock)) < 1:
+            stage = self.recipe.stage_at_progress(spent)
+            self.sampler.set_stage(stage)
+            for batch in loader(
+                self.sampler, self.counters.step, self.recipe.budget.steps, self.options.workers
+            ):
+                spent = self._spent(clock)
+                if spent >= 1 or self.recipe.stage_at_progress(spent) != stage:
+                    break
+                yield batch, spent
+
+    def _step(self, batch: Batch, spent: float) -> Losses:
+        """One step of the optimiser."""
+        recipe, counters = self.recipe, self.counters
+        optimiser = self.state.optimiser
+        # everything drawn on the way follows from the step, so a resumed run draws the same
+        torch.manual_seed((recipe.seed * 1_000_003 + counters.step) * 4096 + self.place.rank)
+        degraded, clean = finish(batch, self._device)
+        rate = schedule.learning_rate(recipe.optimiser, spent, counters.step - counters.started_at)
+        for group in optimiser.param_groups:
+            group["lr"] = rate
+        self.module.train()
+        losses: Losses = self.module(degraded, clean, batch.labels.to(self._device))
+        losses.total.backward()
+        clip = recipe.optimiser.clip or float("inf")
+        norm = nn.utils.clip_grad_norm_(self.objective.parameters(), clip)
+        if torch.isfinite(norm) and torch.isfinite(losses.total):
+            optimiser.step()
+            self._skipped_in_a_row = 0
+            decay = schedule.ema_decay(recipe.optimiser, counters.step)
+            average_in = get_ema_multi_avg_fn(decay)
+            average_in(
+                list(self.average.parameters()), list(self.objective.network.parameters()), None
+            )
+        else:
+            self._skip()
+        optimiser.zero_grad()
+        return losses
+
+    def _skip(self) -> None:
+        counters = self.counters
+        counters.skipped += 1
+        self._skipped_in_a_row += 1
+        log.warning("step %d was skipped: its loss or gradient is not finite", counters.step)
+        if self._skipped_in_a_row >= MOST_SKIPPED:
+            raise TrainingError(
+                f"the loss was not finite {MOST_SKIPPED} times in a row, up to step "
+                f"{counters.step}; the last state that was kept is from before",
+                "lower learning_rate in the recipe, or train with --precision fp32, and --resume",
+            )
+
+    def _is_due(self, measured_at: float) -> bool:
+        validation = self.recipe.validation
+        assert validation is not None
+        if validation.every_steps is not None:
+            return self.counters.step % validation.every_steps == 0
+        assert validation.every_seconds is not None
+        return time.monotonic() - measured_at >= validation.every_seconds
+
+    def _measure(self, record: Record) -> None:
+        assert self.validation is not None
+        self.psnr = self.validation.measure(self.average)
+        record.add(kind="validation", step=self.counters.step, psnr=self.psnr)
+        log.info("step %d: %s", self.counters.step, self.psnr)
+
+    def _keep(self) -> None:
+        """Write the state; a full disk keeps the old one and does not end the run."""
+        try:
+            self.state.save(state_path(self.options.output))
+            self._write()
+        except OutputError as error:
+            log.warning("%s; the run goes on, with the state that was kept before", error.message)
+
+    def _write(self) -> None:
+        weights.write(
+            self.options.output,
+            self.average if self.recipe.optimiser.ema else self.objective.network,
+            self.recipe,
+            self.counters,
+            self.options.device,
+            self.psnr,
+            half=self.options.half,
+        )

@@ -1,0 +1,107 @@
+"""What a run writes down: one JSON object a line, and a plot of it all."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, cast
+
+from moce_cli.checkpoints.atomic import write_whole
+from moce_cli.errors import OutputError
+
+log = logging.getLogger(__name__)
+
+
+class Record:
+    """A file of JSON lines that a resumed run continues.
+
+    Args:
+        path: where; its folder is made.
+        from_step: what an earlier run wrote beyond this step is dropped, as it is done again.
+
+    Raises:
+        OutputError: it can't be written.
+    """
+
+    def __init__(self, path: Path, from_step: int) -> None:
+        self.path = path
+        kept = [line for line in read_lines(path) if line.get("step", 0) <= from_step]
+        text = "".join(json.dumps(line) + "\n" for line in kept if from_step)
+        write_whole(path, lambda part: part.write_text(text, encoding="utf-8"), overwrite=True)
+
+    def add(self, **values: object) -> None:
+        """Write one line.
+
+        Raises:
+            OutputError: it can't be written.
+        """
+        try:
+            with self.path.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(values) + "\n")
+        except OSError as error:
+            raise OutputError(f"{self.path} cannot be written: {error.strerror}") from error
+
+
+def read_lines(path: Path) -> Iterator[dict[str, Any]]:
+    """The lines of a record; one that a crash cut short is left out."""
+    if not path.is_file():
+        return
+    for line in path.read_text(encoding="utf-8").splitlines():
+        try:
+            value: object = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(value, dict):
+            yield cast("dict[str, Any]", value)
+
+
+def plot(record: Path, target: Path) -> bool:
+    """Draw loss, learning rate, validation and expert shares over steps.
+
+    Args:
+        record: of a run.
+        target: a PNG file, replaced.
+
+    Returns:
+        whether it was drawn: matplotlib must be installed, and there must be something to draw.
+
+    Raises:
+        OutputError: it can't be written.
+    """
+    try:
+        from matplotlib.figure import Figure
+    except ImportError:
+        log.warning("no plot: matplotlib is not installed (pip install 'moce-cli[train]')")
+        return False
+    lines = list(read_lines(record))
+    steps = [line for line in lines if line.get("kind") == "step"]
+    measured = [line for line in lines if line.get("kind") == "validation"]
+    if not steps:
+        return False
+    figure = Figure(figsize=(11, 8), layout="constrained")
+    (losses, rates), (scores, shares) = figure.subplots(2, 2)
+    x = [line["step"] for line in steps]
+    for name in ("restoration", "balance", "cost", "degradation"):
+        values = [line[name] for line in steps]
+        if any(values):
+            losses.plot(x, values, label=name)
+    losses.set(title="losses", xlabel="step", yscale="log")
+    losses.legend()
+    rates.plot(x, [line["learning_rate"] for line in steps])
+    rates.set(title="learning rate", xlabel="step")
+    if measured:
+        x_measured = [line["step"] for line in measured]
+        rows = sorted(measured[-1]["psnr"], key=lambda row: -measured[-1]["psnr"][row])
+        for row in rows:
+            values = [line["psnr"].get(row, float("nan")) for line in measured]
+            scores.plot(x_measured, values, marker=".", label=row)
+        scores.legend(fontsize="xx-small", ncols=2)
+    scores.set(title="validation PSNR in dB (averaged weights)", xlabel="step")
+    by_expert = list(zip(*(line["shares"] for line in steps), strict=True))
+    shares.stackplot(x, *by_expert, labels=[f"expert {e}" for e in range(len(by_expert))])
+    shares.set(title="who ran", xlabel="step", ylim=(0, 1))
+    shares.legend(loc="lower left")
+    write_whole(target, lambda part: figure.savefig(part, format="png", dpi=110), overwrite=True)
+    return True

@@ -1,0 +1,212 @@
+"""Pictures to draw from: found, decoded to 8-bit RGB, looked through once, kept in memory."""
+
+from __future__ import annotations
+
+import os
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from moce_cli import pictures
+from moce_cli.errors import InputError
+from moce_cli.runtime import usable_cores
+from moce_cli.training.checks import DatasetError
+
+RGB = NDArray[np.uint8]
+RECENT_BYTES = 256 * 2**20
+"""Of pictures that did not fit into the budget, kept by each process that draws."""
+_AT_ONCE = 64
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """A picture that is not drawn from, and why."""
+
+    path: Path
+    why: str
+
+
+def find_pictures(folders: Sequence[Path]) -> list[Path]:
+    """Every picture below the folders, in sorted order, each once; hidden ones are left alone.
+
+    Raises:
+        DatasetError: a folder is not there, cannot be read, or holds no pictures.
+    """
+    found: dict[Path, Path] = {}
+    for folder in folders:
+        if not folder.is_dir():
+            kind = "is no folder" if folder.exists() else "is not there"
+            raise DatasetError(
+                f"the folder {folder} {kind}", "name a folder of pictures with --data"
+            )
+        here = list(_walk(folder))
+        if not here:
+            raise DatasetError(
+                f"the folder {folder} holds no pictures",
+                "it is searched for " + ", ".join(sorted(pictures.EXTENSIONS)),
+            )
+        for path in here:
+            found.setdefault(path.resolve(), path)
+    return list(found.values())
+
+
+def _walk(folder: Path) -> Iterator[Path]:
+    for parent, folders, files in os.walk(folder, onerror=_refuse):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in sorted(files):
+            path = Path(parent, name)
+            if not name.startswith(".") and path.suffix.lower() in pictures.EXTENSIONS:
+                yield path
+
+
+def _refuse(error: OSError) -> None:
+    reason = (error.strerror or str(error)).lower()
+    raise DatasetError(f"the folder {error.filename} cannot be read: {reason}") from error
+
+
+def decode_rgb(path: Path, name: str | None = None) -> RGB:
+    """A picture's pixels, `(H, W, 3)` uint8, upright; grey becomes RGB, alpha is left out.
+
+    Args:
+        path: the file.
+        name: what to call it in messages; by default the path.
+
+    Raises:
+        InputError: it cannot be read.
+    """
+    pixels = pictures.to_depth(pictures.read(path, name=name).pixels, 8)
+    return np.repeat(pixels, 3, axis=2) if pixels.shape[2] == 1 else pixels
+
+
+class Pictures:
+    """Pictures by number, decoded when they are asked for or kept from when they were checked.
+
+    What fits into the budget stays decoded, and is shared with processes that are forked; of the
+    rest, each process keeps those asked for last. A pickled copy keeps none.
+
+    Args:
+        paths: the files.
+        budget_bytes: of decoded pictures that may stay.
+
+    Attributes:
+        paths: the files that are drawn from.
+        left_out: those that are not.
+        sizes: height and width of those checked.
+    """
+
+    def __init__(self, paths: Iterable[Path], budget_bytes: int = 4 * 2**30) -> None:
+        self.paths = list(paths)
+        self.left_out: list[LeftOut] = []
+        self.sizes: dict[Path, tuple[int, int]] = {}
+        self._budget = budget_bytes
+        self._kept: dict[Path, RGB] = {}
+        self._recent: OrderedDict[Path, RGB] = OrderedDict()
+        self._recent_bytes = 0
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def __getitem__(self, number: int) -> RGB:
+        """One picture, `(H, W, 3)` uint8; not to be written to.
+
+        Raises:
+            InputError: it can no longer be read.
+        """
+        path = self.paths[number]
+        if path in self._kept:
+            return self._kept[path]
+        if path in self._recent:
+            self._recent.move_to_end(path)
+            return self._recent[path]
+        rgb = decode_rgb(path)
+        self._recent[path] = rgb
+        self._recent_bytes += rgb.nbytes
+        while self._recent_bytes > RECENT_BYTES and len(self._recent) > 1:
+            self._recent_bytes -= self._recent.popitem(last=False)[1].nbytes
+        return rgb
+
+    def __getstate__(self) -> Mapping[str, object]:
+        """Everything but the decoded pictures."""
+        return vars(self) | {"_kept": {}, "_recent": OrderedDict(), "_recent_bytes": 0}
+
+    def check(self, refuse: Callable[[RGB], str | None]) -> None:
+        """Decode every picture once; leave out those unreadable or refused, keep what fits.
+
+        Args:
+            refuse: says why a picture is not to be drawn from, or None.
+        """
+
+        def look(path: Path) -> tuple[RGB | None, str]:
+            try:
+                rgb = decode_rgb(path, "it")
+            except InputError as error:
+                return None, error.message.removeprefix("it: ")
+            return rgb, refuse(rgb) or ""
+
+        good: list[Path] = []
+        room = self._budget
+        with ThreadPoolExecutor(usable_cores()) as threads:
+            for start in range(0, len(self.paths), _AT_ONCE):
+                some = self.paths[start : start + _AT_ONCE]
+                for path, (rgb, why) in zip(some, threads.map(look, some), strict=True):
+                    if rgb is None or why:
+                        self.left_out.append(LeftOut(path, why))
+                        continue
+                    good.append(path)
+                    self.sizes[path] = (rgb.shape[0], rgb.shape[1])
+                    if rgb.nbytes <= room:
+                        room -= rgb.nbytes
+                        rgb.flags.writeable = False
+                        self._kept[path] = rgb
+        self.paths = good
+
+
+def too_small(rgb: RGB, smallest: int) -> str | None:
+    """Why a picture is too small to draw from, or None."""
+    height, width = rgb.shape[:2]
+    if min(height, width) < smallest:
+        return f"its {width} x {height} px are too few: both sides need {smallest} px"
+    return None
+
+
+def explain_empty(what: str, left_out: Sequence[LeftOut]) -> DatasetError:
+    """The error for a source of which nothing is left."""
+    first = left_out[0]
+    return DatasetError(
+        f"{what} leaves no picture to train on: {len(left_out)} were left out, "
+        f"the first is {first.path}: {first.why}"
+    )
+
+
+def middles(folders: Sequence[Path], count: int, crop: int) -> list[tuple[str, RGB]]:
+    """The middles of the first pictures that are large enough, for validation.
+
+    Returns:
+        name and `(crop, crop, 3)` uint8 of each, at most `count`.
+
+    Raises:
+        DatasetError: a folder is not there, or no picture is readable and large enough.
+    """
+    found: list[tuple[str, RGB]] = []
+    left_out: list[LeftOut] = []
+    for path in find_pictures(folders):
+        if len(found) == count:
+            break
+        try:
+            rgb = decode_rgb(path, "it")
+        except InputError as error:
+            left_out.append(LeftOut(path, error.message.removeprefix("it: ")))
+            continue
+        if why := too_small(rgb, crop):
+            left_out.append(LeftOut(path, why))
+            continue
+        top, left = ((side - crop) // 2 for side in rgb.shape[:2])
+        found.append((path.stem, np.ascontiguousarray(rgb[top : top + crop, left : left + crop])))
+    if not found:
+        raise explain_empty("the validation folder", left_out)
+    return found

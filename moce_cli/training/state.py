@@ -1,0 +1,122 @@
+"""Everything a run needs to go on where it was stopped."""
+
+from __future__ import annotations
+
+import logging
+import pickle
+import warnings
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from moce_cli.checkpoints.atomic import write_whole
+from moce_cli.errors import InputError, WeightsError
+from moce_cli.network import MoCEIRConfig
+
+log = logging.getLogger(__name__)
+
+SUFFIX = ".state.pt"
+_FORMAT = 1
+
+
+def state_path(output: Path) -> Path:
+    """Where the state of a run lies: beside the weights it makes."""
+    return output.with_name(output.name.removesuffix(".safetensors") + SUFFIX)
+
+
+@dataclass(slots=True)
+class Counters:
+    """What a run has spent so far."""
+
+    step: int = 0
+    """Steps that the weights have seen, those before a warm start too."""
+    started_at: int = 0
+    """The step at which the optimiser's moments began."""
+    seconds: float = 0.0
+    cpu_seconds: float = 0.0
+    skipped: int = 0
+    """Steps whose loss or gradient was not finite."""
+
+
+@dataclass(slots=True)
+class State:
+    """The parts that are kept, by reference."""
+
+    config: MoCEIRConfig
+    objective: nn.Module
+    average: nn.Module
+    optimiser: Optimizer
+    counters: Counters = field(default_factory=Counters)
+
+    def save(self, path: Path) -> None:
+        """Write beside the place, then rename: the old state stays until the new one is whole.
+
+        Raises:
+            OutputError: it can't be written.
+        """
+        content = {
+            "format": _FORMAT,
+            "architecture": self.config.to_dict(),
+            "objective": plain_names(self.objective.state_dict()),
+            "average": plain_names(self.average.state_dict()),
+            "optimiser": self.optimiser.state_dict(),
+            "counters": {
+                name: getattr(self.counters, name) for name in Counters.__dataclass_fields__
+            },
+        }
+        write_whole(path, lambda part: _write(content, part), overwrite=True)
+
+    def load(self, path: Path) -> None:
+        """Take what a file holds.
+
+        Raises:
+            InputError: there is none, or it is damaged.
+            WeightsError: it is of another architecture.
+        """
+        if not path.is_file():
+            raise InputError(
+                f"there is no state at {path} to resume", "start without --resume, or name its -o"
+            )
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # of what is odd about a file; the error tells
+                content = torch.load(path, map_location="cpu", weights_only=True)
+            if content["format"] != _FORMAT:
+                raise ValueError(f"its format is {content['format']}")
+            if content["architecture"] != self.config.to_dict():
+                raise WeightsError(
+                    f"{path} is the state of another architecture than the recipe's",
+                    "use the recipe it was begun with",
+                )
+            counters = Counters(**content["counters"])
+            self.objective.load_state_dict(content["objective"])
+            self.average.load_state_dict(content["average"])
+            self.optimiser.load_state_dict(content["optimiser"])
+        except (
+            OSError,
+            RuntimeError,
+            ValueError,
+            KeyError,
+            TypeError,
+            EOFError,
+            pickle.PickleError,
+        ) as e:
+            reason = str(e).splitlines()[0] if str(e) else type(e).__name__
+            raise InputError(f"{path} is damaged: {reason}", "start anew without --resume") from e
+        self.counters = counters
+
+
+def _write(content: dict[str, Any], part: Path) -> None:
+    try:
+        torch.save(content, part)
+    except RuntimeError as error:  # torch's own writer hides the reason
+        raise OSError(f"{str(error).splitlines()[0]}") from error
+
+
+def plain_names(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """A state dict without the marks that compilation leaves in its names."""
+    return {name.replace("_orig_mod.", ""): value for name, value in state.items()}

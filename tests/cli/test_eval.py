@@ -1,0 +1,155 @@
+"""`moce eval`, by exit code, stdout, stderr and files."""
+
+import csv
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+from test_restore import assert_sentence
+
+
+@pytest.fixture
+def pairs(tmp_path, picture):
+    """`degraded/` and `clean/`, three pictures of 24 x 32."""
+    root = tmp_path / "pairs"
+    for i in range(3):
+        picture(root / "clean" / f"{i}.png", seed=i)
+        with Image.open(root / "clean" / f"{i}.png") as image:
+            darker = np.asarray(image) // 2
+        (root / "degraded").mkdir(exist_ok=True)
+        Image.fromarray(darker).save(root / "degraded" / f"{i}.png")
+    return root
+
+
+@pytest.fixture
+def evaluate(moce, model_file):
+    """Run `moce eval` with the small model."""
+
+    def run(*words):
+        return moce("eval", "--model", model_file, "--device", "cpu", "--threads", 1, *words)
+
+    return run
+
+
+def test_a_folder_pair_as_a_table(evaluate, pairs):
+    result = evaluate(pairs)
+    assert result.exit_code == 0, result.output
+    lines = result.stdout.splitlines()
+    assert lines[0] == "PSNR and SSIM"
+    assert any(line.startswith("pairs") and " 3 " in line for line in lines)
+    assert "SSIM" in result.stdout
+    assert "pairs, pairs: input" in result.stderr
+    assert evaluate(pairs, "-q").stderr == ""
+
+
+def test_json_is_one_object_a_way_and_agrees_with_csv(evaluate, pairs, tmp_path):
+    result = evaluate(pairs, "--json", "--csv", tmp_path / "new" / "t.csv")
+    assert result.exit_code == 0, result.output
+    rows = [json.loads(line) for line in result.stdout.splitlines()]
+    assert [row["way_kind"] for row in rows] == ["input", "model"]
+    with (tmp_path / "new" / "t.csv").open(encoding="utf-8") as file:
+        table = list(csv.DictReader(file))
+    assert [float(line["psnr"]) for line in table] == [row["psnr"] for row in rows]
+    assert rows[0]["pictures"] == len(rows[0]["scores"]) == 3
+
+
+def test_a_suite_with_crop_and_limit(evaluate, picture, tmp_path):
+    for i in range(4):
+        picture(tmp_path / "photos" / f"{i}.png", 48, 40, seed=i)
+    words = (tmp_path / "photos", "--suite", "noise 25,undamaged", "--crop", 24, "--limit", 2)
+    result = evaluate(*words, "--json")
+    rows = [json.loads(line) for line in result.stdout.splitlines()]
+    assert [row["damage"] for row in rows] == ["undamaged", "undamaged", "noise 25", "noise 25"]
+    assert rows[0]["megapixels"] == pytest.approx(2 * 24 * 24 / 1e6)
+    assert [s["name"] for s in rows[0]["scores"]] == ["0.png", "2.png"]
+    assert rows[0]["psnr_equal"] is True
+    assert 18 < rows[2]["psnr"] < 24
+    assert evaluate(*words, "--json").stdout.count('"scores"') == 4
+    again = [json.loads(line) for line in evaluate(*words, "--json").stdout.splitlines()]
+    assert [row["psnr"] for row in again] == [row["psnr"] for row in rows]
+    other = [
+        json.loads(line) for line in evaluate(*words, "--json", "--seed", 1).stdout.splitlines()
+    ]
+    assert other[2]["psnr"] != rows[2]["psnr"]
+
+
+def test_several_models_filters_markdown_and_a_page(evaluate, pairs, tmp_path):
+    target = tmp_path / "report.html"
+    result = evaluate(
+        pairs, "-m", "preset:moce_ir_xs", "--compare", "opencv", "--markdown", "--page", target,
+        "--page-pictures", 1, "--routing", "tile",
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    header = next(line for line in result.stdout.splitlines() if line.startswith("| damage"))
+    assert "preset:moce_ir_xs gain" in header
+    assert "best filter" in header
+    assert "non-local means" in result.stdout
+    text = target.read_text(encoding="utf-8")
+    assert text.startswith("<!doctype html>")
+    assert text.count('<img alt="') == 5
+
+
+def test_existing_outputs_are_refused_before_anything_runs(evaluate, pairs, tmp_path):
+    there = tmp_path / "t.csv"
+    there.write_text("mine")
+    assert_sentence(evaluate(pairs, "--csv", there), 6, "t.csv", "--overwrite")
+    assert_sentence(evaluate(pairs, "--page", tmp_path), 6, "is a folder")
+    assert_sentence(evaluate(pairs, "--page", there / "x.html"), 6, "cannot be made")
+    assert there.read_text() == "mine"
+    assert evaluate(pairs, "--csv", there, "--overwrite").exit_code == 0
+    assert there.read_text().startswith("dataset,")
+
+
+def test_a_bad_picture_is_told_and_left_out(evaluate, pairs):
+    (pairs / "degraded" / "1.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+    result = evaluate(pairs, "--json")
+    assert result.exit_code == 1
+    assert "1.png is left out" in result.stderr
+    rows = [json.loads(line) for line in result.stdout.splitlines()]
+    assert [row["pictures"] for row in rows] == [2, 2]
+    assert rows[0]["failed"][0]["name"] == "1.png"
+
+
+def test_bad_inputs_are_sentences(evaluate, pairs, tmp_path, picture):
+    assert_sentence(evaluate(tmp_path / "nowhere"), 3, "nowhere is not there")
+    picture(tmp_path / "photos" / "a.png")
+    assert_sentence(evaluate(tmp_path / "photos"), 3, "no benchmark", "--suite all")
+    (tmp_path / "empty").mkdir()
+    assert_sentence(evaluate(tmp_path / "empty", "--suite", "all"), 3, "holds no pictures")
+    assert_sentence(evaluate(tmp_path / "photos", "--suite", "fog 3"), 2, "'fog 3'", "noise 25")
+    for part in ("clean", "degraded"):
+        (pairs / part / "0.png").write_bytes(b"no")
+        (pairs / part / "1.png").write_bytes(b"no")
+        (pairs / part / "2.png").write_bytes(b"no")
+    assert_sentence(evaluate(pairs), 3, "0.png")
+
+
+def test_options_that_do_not_go_together(evaluate, pairs, tmp_path, moce):
+    assert_sentence(evaluate(pairs, "--compare", "gimp"), 2, "'gimp'", "opencv")
+    assert_sentence(evaluate(pairs, "--json", "--markdown"), 2, "--markdown")
+    assert_sentence(evaluate(pairs, "--oracle", "--compare", "opencv"), 2, "--compare")
+    assert_sentence(evaluate(pairs, "--oracle", "--page", tmp_path / "p.html"), 2, "--page")
+    assert_sentence(evaluate(pairs, "--oracle", "--routing", "tile"), 2, "--routing")
+    assert_sentence(moce("eval", pairs, "-m", "a", "-m", "a"), 2, "twice")
+    assert_sentence(evaluate(pairs, "--precision", "fp8"), 2, "fp8")
+    assert_sentence(moce("eval", pairs, "-m", "no-such-model"), 4, "no-such-model")
+    assert evaluate(pairs, "--crop", 2).exit_code == 2
+    assert evaluate(pairs, "--limit", 0).exit_code == 2
+    assert moce("eval").exit_code == 2
+
+
+def test_the_oracle(evaluate, picture, tmp_path):
+    for i in range(2):
+        picture(tmp_path / "photos" / f"{i}.png", 48, 40, seed=i)
+    words = (tmp_path / "photos", "--suite", "undamaged,noise 50", "--oracle", "--crop", 24)
+    result = evaluate(*words, "--csv", tmp_path / "o.csv")
+    assert result.exit_code == 0, result.output
+    assert "Ways to choose experts" in result.stdout
+    assert "swapped between damages" in result.stdout
+    assert "What the routing tells about the damage" in result.stdout
+    assert len((tmp_path / "o.csv").read_text().splitlines()) == 1 + 2 * 9
+    rows = [json.loads(line) for line in evaluate(*words, "--json").stdout.splitlines()]
+    assert [row["kind"] for row in rows] == ["oracle"] + ["oracle-rival"] * 8 + ["oracle-row"] * 2
+    assert rows[0]["side"] == 24
+    assert "**PSNR by damage" in evaluate(*words, "--markdown").stdout

@@ -1,0 +1,144 @@
+"""`moce train` as a person meets it."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from PIL import Image
+from tiny_run import write_recipe
+
+
+@pytest.fixture
+def train(moce, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    recipe = write_recipe(tmp_path)
+
+    def run(*arguments, recipe=recipe):
+        return moce("train", recipe, "--threads", 1, "--workers", 0, "--device", "cpu", *arguments)
+
+    return run
+
+
+def test_it_writes_weights_state_record_and_plot(train, tmp_path):
+    seen = train("--steps", 3, "--json", "--half", "--parts")
+    assert seen.exit_code == 0, seen.output
+    result = json.loads(seen.stdout)
+    assert result["output"] == "tiny.safetensors"
+    assert result["steps"] == 3
+    assert set(result["psnr"]) == {"noise 25", "undamaged"}
+    for name in ("tiny.safetensors", "tiny.safetensors.sha256", "tiny.state.pt", "tiny.jsonl"):
+        assert (tmp_path / name).stat().st_size
+    assert result["parts"] == ["tiny.safetensors.part-1-of-1"]
+
+
+def test_what_it_wrote_restores(train, moce, tmp_path):
+    assert train("--steps", 2).exit_code == 0
+    picture = tmp_path / "clean" / "0.png"
+    seen = moce(
+        "restore", picture, "-o", tmp_path / "r.png", "--model", tmp_path / "tiny.safetensors"
+    )
+    assert seen.exit_code == 0, seen.output
+
+
+def test_what_is_there_is_not_trained_over(train, tmp_path):
+    assert train("--steps", 2).exit_code == 0
+    before = (tmp_path / "tiny.safetensors").read_bytes()
+    seen = train("--steps", 2)
+    assert seen.exit_code == 6
+    assert "to go on: --resume" in seen.stderr
+    assert (tmp_path / "tiny.safetensors").read_bytes() == before
+    assert train("--steps", 2, "--overwrite").exit_code == 0
+
+
+def test_resume_goes_on(train):
+    assert train("--steps", 2).exit_code == 0
+    seen = train("--steps", 4, "--resume", "--json")
+    assert seen.exit_code == 0, seen.output
+    assert json.loads(seen.stdout)["steps"] == 4
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "sentence"),
+    [
+        (["--resume"], 3, "there is no state at"),
+        (["--resume", "--overwrite"], 2, "exclude each other"),
+        (["--resume", "--warm-start", "x"], 2, "exclude each other"),
+        (["--warm-start", "x.safetensors"], 4, "x.safetensors"),
+        (["-o", "weights.bin"], 2, "end its name in .safetensors"),
+        (["--steps", "0"], 2, "--steps"),
+        (["--minutes", "-1"], 2, "minutes is -1"),
+        (["--device", "gpu"], 2, "is no device"),
+        (["--data", "nowhere"], 3, "nowhere is not there"),
+    ],
+)
+def test_what_cannot_work_is_a_sentence(train, arguments, code, sentence):
+    seen = train(*arguments)
+    assert seen.exit_code == code, seen.output
+    assert sentence in seen.stderr.replace("\n", " ")
+
+
+def test_a_folder_without_pictures(train, tmp_path):
+    (tmp_path / "empty").mkdir()
+    seen = train("--data", tmp_path / "empty")
+    assert seen.exit_code == 3
+    assert "holds no pictures" in seen.stderr
+
+
+def test_a_missing_recipe_and_one_that_is_none(train, tmp_path):
+    seen = train(recipe=tmp_path / "none.toml")
+    assert seen.exit_code == 2
+    assert "there is no such recipe" in seen.stderr
+    bad = tmp_path / "bad.toml"
+    bad.write_text("name = ")
+    seen = train(recipe=bad)
+    assert seen.exit_code == 2
+    assert "is no TOML" in seen.stderr
+
+
+def test_an_unreadable_picture_is_named_and_left_out(train, tmp_path):
+    (tmp_path / "clean" / "broken.png").write_bytes(b"no picture")
+    seen = train("--steps", 2)
+    assert seen.exit_code == 0, seen.output
+    assert "broken.png is left out" in seen.stderr
+
+
+def test_a_small_picture_is_named_and_left_out(train, tmp_path):
+    Image.new("RGB", (20, 20)).save(tmp_path / "clean" / "small.png")
+    seen = train("--steps", 2)
+    assert seen.exit_code == 0, seen.output
+    assert "small.png is left out" in seen.stderr
+
+
+def test_the_rate_of_the_data_alone(train, tmp_path):
+    seen = train("--measure-data", 0.3)
+    assert seen.exit_code == 0, seen.output
+    assert float(seen.stdout.split()[0]) > 1
+    assert not (tmp_path / "tiny.safetensors").exists()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_it_in_order(tmp_path, number):
+    recipe = write_recipe(tmp_path, steps=100_000)
+    running = subprocess.Popen(
+        [
+            *(sys.executable, "-m", "moce_cli", "train", recipe, "--threads", "1"),
+            *("--workers", "1", "--no-compile"),
+        ],
+        cwd=tmp_path,
+        stderr=subprocess.PIPE,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+    )
+    deadline = time.monotonic() + 60
+    record = tmp_path / "tiny.jsonl"
+    while not (record.exists() and record.stat().st_size) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    running.send_signal(number)
+    _, said = running.communicate(timeout=60)
+    assert running.returncode == 130, said
+    assert b"go on with --resume" in said
+    assert (tmp_path / "tiny.safetensors").exists()
+    assert (tmp_path / "tiny.state.pt").exists()

@@ -1,0 +1,191 @@
+"""Noise is what it says, darkness is in stops, and files are the encoder's own."""
+
+import io
+
+import numpy as np
+import pytest
+import torch
+from degradation_samples import grey, run, scene, step
+from PIL import Image
+
+from moce_cli.degradations import Step
+from moce_cli.degradations.light import to_encoded, to_linear
+
+PLAIN_LOW = {"cast": [1.0, 1.0, 1.0], "gamma": 1.0}
+CAMERA = {
+    "full_well": 20000.0,
+    "read": 2.0,
+    "gains": [1.0, 1.0, 1.0],
+    "pattern": "white",
+    "phase": 0,
+    "shared": 0.0,
+    "chroma": 0.0,
+    "grain": 0.0,
+}
+
+
+def camera(iso, **changes):
+    return Step("sensor", {"strength": iso, **CAMERA, **changes})
+
+
+def linear_noise(value, *plan):
+    """What is added to linear light in a flat field of this linear light."""
+    clean = to_encoded(torch.full((1, 3, 256, 256), value))
+    return to_linear(run(clean, *plan, quantise=False)) - to_linear(clean)
+
+
+def correlation(a, b):
+    return float((a * b).mean() / (a.square().mean() * b.square().mean()).sqrt())
+
+
+@pytest.mark.parametrize("sigma", [5.0, 25.0, 40.0])
+def test_noise_has_its_sigma_and_is_white(sigma):
+    noise = run(grey(0.5), step("noise", sigma), quantise=False) - 0.5
+    assert noise.std().item() * 255 == pytest.approx(sigma, rel=0.01)
+    assert abs(noise.mean().item()) * 255 < sigma / 100
+    assert abs(correlation(noise[..., 1:], noise[..., :-1])) < 0.01
+    assert abs(correlation(noise[:, 0], noise[:, 1])) < 0.01
+
+
+def test_each_sample_has_its_own_sigma():
+    from moce_cli.degradations import degrade
+
+    plans = [(step("noise", s),) for s in (2.0, 10.0, 50.0)]
+    made = degrade(grey(0.5, 3), plans, torch.Generator().manual_seed(0), quantise=False)
+    assert (made.std((1, 2, 3)) * 255).tolist() == pytest.approx([2, 10, 50], rel=0.02)
+
+
+def test_sensor_noise_has_a_variance_linear_in_light():
+    """Light L of white electrons has a variance of L * white + read ** 2."""
+    white = 20000 * 100 / 3200
+    for light in (0.1, 0.2, 0.4, 0.6):
+        noise = linear_noise(light, camera(3200.0)) * white
+        assert noise.var().item() == pytest.approx(light * white + 4, rel=0.03)
+        assert abs(noise.mean().item()) < 0.15
+        skew = noise.pow(3).mean().item()
+        assert skew == pytest.approx(light * white, rel=0.5), "photons lean to the bright side"
+
+
+def test_reading_adds_the_square_of_its_noise():
+    white = 20000 * 100 / 3200
+    clean = torch.full((1, 3, 256, 256), 0.2)  # bright enough that nothing is clipped
+    loud = to_linear(run(to_encoded(clean), camera(3200.0, read=20.0), quantise=False)) * white
+    assert loud.var().item() == pytest.approx(0.2 * white + 400, rel=0.03)
+
+
+def test_gains_make_their_channels_noisier():
+    noise = linear_noise(0.3, camera(1600.0, gains=[2.0, 1.0, 1.5])).var((0, 2, 3))
+    assert (noise / noise[1]).tolist() == pytest.approx([2.0, 1.0, 1.5], rel=0.05)
+
+
+def test_each_doubling_of_iso_doubles_the_variance():
+    noises = [linear_noise(0.4, camera(iso)).var().item() for iso in (800.0, 1600.0, 3200.0)]
+    assert noises[1] / noises[0] == pytest.approx(2, rel=0.05)
+    assert noises[2] / noises[1] == pytest.approx(2, rel=0.05)
+
+
+def test_sensor_noise_grows_in_the_dark():
+    spread = []
+    for value in (0.15, 0.4, 0.8):
+        spread.append((run(grey(value), camera(1600.0), quantise=False) - value).std().item())
+    assert spread[0] > spread[1] > spread[2]
+
+
+def test_a_dark_exposure_drowns_in_the_same_noise():
+    """Three stops less light, seen again at its old brightness, is far noisier."""
+
+    def signal_to_noise(*plan):
+        seen = to_linear(run(grey(0.6), *plan, quantise=False))
+        return (seen.mean() / seen.std()).item()
+
+    dark = Step("low", {"strength": 3.0, **PLAIN_LOW})
+    assert signal_to_noise(dark, camera(1600.0)) < 0.4 * signal_to_noise(camera(1600.0))
+
+
+def test_demosaicing_spreads_noise_and_leaves_the_picture():
+    clean = scene(1, 40, 41)
+    quiet = run(clean, camera(100.0, pattern="bayer", full_well=1e12, read=0.0), quantise=False)
+    assert torch.allclose(quiet, clean, atol=1e-4), "the signal is not touched"
+    white = linear_noise(0.3, camera(800.0))
+    bayer = linear_noise(0.3, camera(800.0, pattern="bayer"))
+    assert abs(correlation(white[..., 1:], white[..., :-1])) < 0.02
+    assert 0.3 < correlation(bayer[:, 1, :, 1:], bayer[:, 1, :, :-1]) < 0.5
+    assert abs(correlation(bayer[:, 0], bayer[:, 1])) < 0.03, "each channel alone"
+    shared = linear_noise(0.3, camera(800.0, pattern="bayer", shared=1.0))
+    assert correlation(shared[:, 0], shared[:, 1]) > 0.3
+    smooth = linear_noise(0.3, camera(800.0, pattern="bayer", shared=1.0, chroma=1.5))
+    assert correlation(smooth[:, 0], smooth[:, 1]) > 0.7
+    assert (smooth[:, 0] - smooth[:, 1]).std() < 0.6 * (shared[:, 0] - shared[:, 1]).std()
+
+
+@pytest.mark.parametrize("phase", range(4))
+def test_measured_sites_keep_their_noise(phase):
+    """At a channel's own sites bilinear demosaicing changes nothing: the variance is whole."""
+    noise = linear_noise(0.3, camera(800.0, pattern="bayer", phase=phase))
+    variance = torch.stack(
+        [noise[0, :, i::2, j::2].var((1, 2)) for i in (0, 1) for j in (0, 1)]
+    )  # (site, channel)
+    whole = linear_noise(0.3, camera(800.0)).var()
+    down, across = divmod(phase, 2)
+    red = [(i + down) % 2 == 0 and (j + across) % 2 == 0 for i in (0, 1) for j in (0, 1)].index(
+        True
+    )
+    assert variance[red, 0].item() == pytest.approx(whole.item(), rel=0.05)
+    assert variance[3 - red, 2].item() == pytest.approx(whole.item(), rel=0.05)
+    assert variance[3 - red, 0].item() == pytest.approx(whole.item() / 4, rel=0.1)
+    assert variance[red, 1].item() == pytest.approx(whole.item() / 4, rel=0.1)
+
+
+def test_grain_is_coarser_and_as_strong():
+    fine = linear_noise(0.3, camera(800.0, pattern="bayer"))
+    coarse = linear_noise(0.3, camera(800.0, pattern="bayer", grain=0.6))
+    assert correlation(coarse[..., 1:], coarse[..., :-1]) > 0.1 + correlation(
+        fine[..., 1:], fine[..., :-1]
+    )
+    assert coarse.std().item() == pytest.approx(fine.std().item(), rel=0.03)
+
+
+@pytest.mark.parametrize("stops", [0.5, 1.0, 3.0])
+def test_a_stop_halves_linear_light(stops):
+    clean = scene(1)
+    dark = run(clean, Step("low", {"strength": stops, **PLAIN_LOW}), quantise=False)
+    assert torch.allclose(to_linear(dark), to_linear(clean) / 2**stops, atol=1e-5)
+
+
+def test_a_cast_keeps_the_luminance_and_gamma_middle_grey():
+    value = to_encoded(torch.tensor(0.18)).item()
+    luma = torch.tensor([0.2126, 0.7152, 0.0722])
+    for seed in range(6):
+        drawn = step("low", 2.0, seed)
+        seen = to_linear(run(grey(value, 1, 4, 4), drawn, quantise=False))[0, :, 0, 0]
+        assert (seen @ luma).item() == pytest.approx(0.18 / 4, rel=0.01)
+        assert seen.std() > 0
+
+
+@pytest.mark.parametrize("quality", [5, 40, 95])
+@pytest.mark.parametrize("chroma", ["4:2:0", "4:4:4"])
+def test_jpeg_is_pillows_own(quality, chroma):
+    clean = scene(2, 37, 50)
+    made = run(clean, Step("jpeg", {"strength": float(quality), "chroma": chroma}))
+    for picture, found in zip(clean, made, strict=True):
+        pixels = (picture.permute(1, 2, 0) * 255).round().to(torch.uint8).numpy()
+        buffer = io.BytesIO()
+        subsampling = 2 if chroma == "4:2:0" else 0
+        Image.fromarray(pixels).save(buffer, "JPEG", quality=quality, subsampling=subsampling)
+        wanted = np.asarray(Image.open(buffer))
+        assert np.array_equal((found.permute(1, 2, 0) * 255).round().numpy(), wanted)
+
+
+def test_webp_is_pillows_own():
+    clean = scene(1, 33, 47)
+    made = run(clean, Step("webp", {"strength": 30.0, "method": 4}))
+    pixels = (clean[0].permute(1, 2, 0) * 255).round().to(torch.uint8).numpy()
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "WEBP", quality=30, method=4)
+    wanted = np.asarray(Image.open(buffer).convert("RGB"))
+    assert np.array_equal((made[0].permute(1, 2, 0) * 255).round().numpy(), wanted)
+
+
+def test_a_file_holds_eight_bits_whatever_is_asked():
+    made = run(grey(0.5, 1, 16, 16), step("noise", 3.0), step("jpeg", 95.0), quantise=False)
+    assert torch.allclose(made * 255, (made * 255).round(), atol=1e-4)

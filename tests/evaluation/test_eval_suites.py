@@ -1,0 +1,71 @@
+"""Suites: the same damage again, whoever else is asked for."""
+
+import numpy as np
+import pytest
+from eval_files import clean_folder, save
+
+from moce_cli.degradations import SUITE
+from moce_cli.errors import InputError, UsageError
+from moce_cli.evaluation import suites
+from moce_cli.evaluation.suites import Shelf, find_rows, suite_names, suite_rows
+
+
+def test_rows_are_reproducible_and_each_picture_has_its_own_noise(tmp_path):
+    folder = clean_folder(tmp_path / "pictures", 3)
+    first = suite_rows(folder, ["noise 25", "rain 0.6"])
+    again = suite_rows(folder, ["rain 0.6"])
+    assert [(row.dataset, row.name) for row in first] == [
+        ("pictures", "noise 25"), ("pictures", "rain 0.6")
+    ]  # fmt: skip
+    for a, b in zip(first[1].samples, again[0].samples, strict=True):
+        assert np.array_equal(a.load()[0], b.load()[0])
+    noise = [np.subtract(*(x.astype(int) for x in s.load())) for s in first[0].samples]
+    assert not np.array_equal(noise[0], noise[1])
+    assert 20 < noise[0].std() < 26
+    other = suite_rows(folder, ["rain 0.6"], seed=1)
+    assert not np.array_equal(other[0].samples[0].load()[0], again[0].samples[0].load()[0])
+
+
+def test_a_limited_row_holds_the_same_damage(tmp_path):
+    folder = clean_folder(tmp_path, 4)
+    (row,) = suite_rows(folder, ["noise 50"])
+    for sample in row.limited(2).samples:
+        whole = next(s for s in row.samples if s.name == sample.name)
+        assert np.array_equal(sample.load()[0], whole.load()[0])
+
+
+def test_every_row_of_the_suite_can_be_made(tmp_path):
+    folder = clean_folder(tmp_path, 1)
+    for row in suite_rows(folder, suite_names(["all"])):
+        degraded, clean = row.samples[0].load()
+        assert degraded.shape == clean.shape
+        assert degraded.dtype == np.uint8
+        assert np.array_equal(degraded, clean) == (row.name == "undamaged")
+
+
+def test_names():
+    assert suite_names(["all"]) == list(SUITE)
+    assert suite_names(["jpeg 20, noise 25", "undamaged"]) == ["undamaged", "noise 25", "jpeg 20"]
+    with pytest.raises(UsageError, match="'noise 24' is no row") as told:
+        suite_names(["noise 24"])
+    assert "noise 25" in told.value.hint
+
+
+def test_pictures_below_are_found_and_none_is_an_error(tmp_path):
+    save(tmp_path / "sub" / "deep" / "a.png", np.zeros((9, 9, 3), np.uint8))
+    (row,) = find_rows(tmp_path, ["undamaged"])
+    assert [s.name for s in row.samples] == ["sub/deep/a.png"]
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(InputError, match="holds no pictures"):
+        find_rows(tmp_path / "empty", ["undamaged"])
+
+
+def test_the_shelf_keeps_what_fits(tmp_path, monkeypatch):
+    paths = [save(tmp_path / f"{i}.png", np.full((10, 10, 3), i, np.uint8)) for i in range(2)]
+    reads = []
+    real = suites.read_rgb
+    monkeypatch.setattr(suites, "read_rgb", lambda path: reads.append(path.name) or real(path))
+    shelf = Shelf(room_bytes=300)  # for one of them
+    for _ in range(2):
+        assert [int(shelf.read(path).max()) for path in paths] == [0, 1]
+    assert reads == ["0.png", "1.png", "1.png"]
