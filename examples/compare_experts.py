@@ -2,7 +2,8 @@
 
     python examples/compare_experts.py PICTURES --validation HELD_BACK -o FOLDER --minutes 12
 
-Every variant begins from the same weights (`--warm-start`, of the paper's form), whose feed-forward
+Equal time is processor time, taken from a few steps of each, so that other work on the machine does
+not count. Every variant begins from the same weights (`--warm-start`, of the paper's form), whose feed-forward
 is cut to each variant's shape, sees the same crops, and trains for the same time on the damage of
 `examples/recipes/photo-xs.toml`. Then the middles of the held-back pictures are damaged by fixed
 rows of the suite and restored with the router's choice, and with each expert forced. A variant
@@ -40,6 +41,8 @@ ROWS = (
     "low 3",
     "low 3+sensor 3200+jpeg 70",
 )
+CALIBRATION = 6
+"""Steps that are timed, the first among them."""
 RECIPE = Path(__file__).parent / "recipes" / "photo-xs.toml"
 
 
@@ -118,18 +121,28 @@ def train(name: str, variant: Variant, args: argparse.Namespace, source: Checkpo
         network=variant.network,
         loss=variant.loss,
         stages=(Stage(64, 16, 1.0),),
-        budget=Budget(minutes=args.minutes),
-        optimiser=replace(recipe.optimiser, learning_rate=5e-4, warmup_steps=50, ema=0.99),
+        budget=Budget(steps=CALIBRATION),
+        optimiser=replace(recipe.optimiser, learning_rate=5e-4, warmup_steps=1, ema=0.98),
         validation=None,
     )
     options = Options(
-        output=output,
+        output=args.output / "calibration.safetensors",
         device=torch.device("cpu"),
         precision="bf16",
         warm_start=first,
     )
-    ending = Trainer(recipe, options).run()
-    print(f"{name}: {ending.counters.step} steps", flush=True)
+    spent = Trainer(recipe, options).run().counters.cpu_seconds
+    steps = int(args.minutes * 60 / (spent / CALIBRATION))
+    recipe = replace(
+        recipe,
+        budget=Budget(steps=steps),
+        optimiser=replace(recipe.optimiser, warmup_steps=min(50, steps // 10)),
+    )
+    ending = Trainer(recipe, replace(options, output=output)).run()
+    print(
+        f"{name}: {ending.counters.step} steps, {ending.counters.cpu_seconds / 60:.1f} CPU minutes",
+        flush=True,
+    )
     return output
 
 
@@ -160,7 +173,7 @@ def main() -> None:
     parser.add_argument(
         "--warm-start", type=Path, required=True, help="weights of the paper's form"
     )
-    parser.add_argument("--minutes", type=float, default=12)
+    parser.add_argument("--minutes", type=float, default=12, help="of processor time each")
     parser.add_argument("--crop", type=int, default=128)
     parser.add_argument("--held-back", type=int, default=16)
     parser.add_argument("--only", nargs="+", help="names of variants")

@@ -39,6 +39,9 @@ class MoCEIRConfig:
     ffn_expansion: int = 2
     unshuffle: int = 1
     """Side of the squares of pixels that become channels before the embedding; 1 is the paper's."""
+    embed_bias: bool = False
+    """Whether the embedding has a bias. Without one, as in the paper, the first layer norm divides
+    a picture's brightness out, and no block can see how dark it is."""
     expert_ffn: bool = False
     """Whether each expert brings the block's feed-forward as well, as wide as its rank allows."""
     rank_divisors: tuple[int, ...] = ()
@@ -71,8 +74,9 @@ class MoCEIRConfig:
                 # files may hold anything, and True is an int to Python
                 if type(value) is not int or value < 1:
                     raise ConfigError(f"{name} holds {value!r}, it needs whole numbers from 1 on")
-        if type(self.expert_ffn) is not bool:
-            raise ConfigError(f"expert_ffn holds {self.expert_ffn!r}, it needs true or false")
+        for name in ("embed_bias", "expert_ffn"):
+            if type(getattr(self, name)) is not bool:
+                raise ConfigError(f"{name} holds {getattr(self, name)!r}, it needs true or false")
         if self.unshuffle not in UNSHUFFLES:
             raise ConfigError(f"unshuffle is {self.unshuffle}, it needs one of {UNSHUFFLES}")
         if self.num_experts > MOST_EXPERTS:
@@ -105,7 +109,7 @@ class MoCEIRConfig:
     @property
     def beyond_paper(self) -> tuple[str, ...]:
         """Fields that have another value than in the paper's networks."""
-        ours = ("unshuffle", "expert_ffn", "rank_divisors", "expert_windows")
+        ours = ("unshuffle", "embed_bias", "expert_ffn", "rank_divisors", "expert_windows")
         paper = {field.name: field.default for field in fields(self)}
         return tuple(name for name in ours if getattr(self, name) != paper[name])
 

@@ -83,7 +83,7 @@ class MoCEIR(nn.Module):
             )
 
         pixel_channels = 3 * config.unshuffle**2
-        self.embed = Conv2d(pixel_channels, width(0), 3, bias=False)
+        self.embed = Conv2d(pixel_channels, width(0), 3, bias=config.embed_bias)
         self.encoder = nn.ModuleList(blocks(i, n) for i, n in enumerate(config.encoder_blocks))
         self.down = nn.ModuleList(Downsample(width(i)) for i in range(3))
         self.latent = blocks(3, config.latent_blocks)

@@ -1,4 +1,4 @@
-"""From weights of the paper's block to those of a block whose experts bring the feed-forward."""
+"""From weights of a simpler architecture to those of one that can do more, and as much at first."""
 
 from __future__ import annotations
 
@@ -16,22 +16,27 @@ _SHARED = re.compile(r"(decoder\.\d+\.\d+\.ffn)\.(expand|depthwise|project)\.wei
 
 def can_grow(source: MoCEIRConfig, target: MoCEIRConfig) -> bool:
     """Whether `grow` leads from one architecture to the other."""
-    return replace(source, expert_ffn=True) == target and not source.expert_ffn
+    shape = replace(source, expert_ffn=target.expert_ffn, embed_bias=target.embed_bias)
+    adds = (target.expert_ffn, target.embed_bias) > (source.expert_ffn, source.embed_bias)
+    return shape == target and adds and target.expert_ffn >= source.expert_ffn
 
 
 def grow(state: Mapping[str, Tensor], target: MoCEIRConfig) -> dict[str, Tensor]:
     """Give each expert the shared feed-forward's most important hidden channels.
 
     The largest expert gets all of them, each other as many as its rank allows; a channel counts
-    by the size of the weights on its way through.
+    by the size of the weights on its way through. A bias that is new is zero.
 
     Args:
-        state: of the same architecture without `expert_ffn`.
-        target: the architecture with it.
+        state: of the same architecture without `expert_ffn`, `embed_bias` or both.
+        target: the architecture with them.
     """
     grown: dict[str, Tensor] = {}
+    if target.embed_bias:
+        grown["embed.bias"] = torch.zeros(target.width)
     for key, value in state.items():
-        if (match := _SHARED.fullmatch(key)) is None:
+        match = _SHARED.fullmatch(key)
+        if match is None or not target.expert_ffn:
             grown[key] = value
             continue
         prefix, part = match[1], match[2]

@@ -203,7 +203,7 @@ class Trainer:
         if torch.isfinite(norm) and torch.isfinite(losses.total):
             optimiser.step()
             self._skipped_in_a_row = 0
-            decay = schedule.ema_decay(recipe.optimiser, counters.step)
+            decay = schedule.ema_decay(recipe.optimiser, counters.step - counters.started_at)
             average_in = get_ema_multi_avg_fn(decay)
             average_in(
                 list(self.average.parameters()), list(self.objective.network.parameters()), None

@@ -41,9 +41,9 @@ def learning_rate(optimiser: Optimiser, spent: float, steps_since_start: int) ->
     )
 
 
-def ema_decay(optimiser: Optimiser, step: int) -> float:
+def ema_decay(optimiser: Optimiser, steps_since_start: int) -> float:
     """Decay of the averaged weights: small at first, so that the beginning is forgotten."""
-    return min(optimiser.ema, (step + 1) / (step + 10))
+    return min(optimiser.ema, (steps_since_start + 1) / (steps_since_start + 10))
 
 
 def limited(recipe: Recipe, *, steps: int | None, minutes: float | None) -> Recipe:

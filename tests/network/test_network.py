@@ -21,7 +21,7 @@ from moce_cli.network.mixture import ExpertFeedForward
 from moce_cli.network.router import Router, decide
 from moce_cli.network.unet import pad_by_reflection
 
-OURS = replace(TINY, unshuffle=2, expert_ffn=True)
+OURS = replace(TINY, unshuffle=2, embed_bias=True, expert_ffn=True)
 EQUAL = replace(TINY, expert_ffn=True, rank_divisors=(2,) * 4, expert_windows=(16,) * 4)
 SHAPES = [TINY, replace(TINY, top_k=2), replace(TINY, top_k=4), OURS, EQUAL]
 
@@ -174,6 +174,28 @@ def test_a_comparison_tells_the_router_what_the_other_expert_would_change():
     p = logits.softmax(-1)[0, 0]
     torch.testing.assert_close(logits.grad[0, 0], (p * (1 - p) * (chosen - other)).detach())
     torch.testing.assert_close(logits.grad[0, 1], -logits.grad[0, 0])
+
+
+@torch.inference_mode()
+def test_brightness_is_seen_only_with_a_bias():
+    """Twice as bright is twice the answer where no bias lets the first norm see the difference."""
+
+    def unlikeness(config):
+        torch.manual_seed(0)
+        network = MoCEIR(config).eval()
+        if config.embed_bias:
+            network.embed.bias.copy_(torch.linspace(-0.5, 0.5, 16))
+        picture = torch.rand(1, 3, 64, 64) * 0.4 + 0.1
+        dim, bright = (
+            network.encoder[0][0].attention_norm(
+                network.embed((picture * factor).permute(0, 2, 3, 1))
+            )
+            for factor in (1.0, 2.0)
+        )
+        return float((dim - bright).abs().mean())
+
+    assert unlikeness(TINY) < 1e-2
+    assert unlikeness(replace(TINY, embed_bias=True)) > 0.1
 
 
 def test_a_dropped_expert_is_never_chosen():
@@ -403,6 +425,7 @@ def test_cost_and_parameters_of_the_paper():
         ({"latent_blocks": True}, "latent_blocks holds True"),
         ({"width": 16.0}, "width holds 16.0"),
         ({"unshuffle": 3}, r"unshuffle is 3, it needs one of \(1, 2, 4\)"),
+        ({"embed_bias": 0}, "embed_bias holds 0, it needs true or false"),
         ({"expert_ffn": 1}, "expert_ffn holds 1, it needs true or false"),
         ({"expert_ffn": True, "top_k": 2}, "expert_ffn needs a top_k of 1"),
         ({"rank_divisors": (2, 2)}, "rank_divisors has 2 entries, it needs 4"),

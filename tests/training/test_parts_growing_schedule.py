@@ -52,10 +52,14 @@ def test_a_missing_part_is_named(tmp_path):
 
 
 def test_the_largest_expert_of_a_grown_network_answers_as_before():
-    target = replace(TINY, expert_ffn=True)
+    target = replace(TINY, expert_ffn=True, embed_bias=True)
     source = golden_network(TINY)
     assert can_grow(TINY, target)
+    assert can_grow(replace(TINY, expert_ffn=True), target)
     assert not can_grow(target, target)
+    assert not can_grow(target, TINY)
+    assert not can_grow(replace(TINY, latent_blocks=3), target)
+    assert not can_grow(replace(TINY, expert_ffn=True), replace(TINY, embed_bias=True))
     grown = MoCEIR(target).eval()
     grown.load_state_dict(grow(source.state_dict(), target))
     degraded = torch.rand(1, 3, 32, 40)
