@@ -2,12 +2,12 @@
 
     python examples/compare_experts.py PICTURES --validation HELD_BACK -o FOLDER --minutes 12
 
-Equal time is processor time, taken from a few steps of each, so that other work on the machine does
-not count. Every variant begins from the same weights (`--warm-start`, of the paper's form), whose feed-forward
-is cut to each variant's shape, sees the same crops, and trains for the same time on the damage of
-`examples/recipes/photo-xs.toml`. Then the middles of the held-back pictures are damaged by fixed
-rows of the suite and restored with the router's choice, and with each expert forced. A variant
-whose weights are already in FOLDER is not trained again.
+Equal time is processor time, taken from a few steps of each, so that other work on the machine
+does not count. Every variant begins from the same weights (`--warm-start`, of the paper's form);
+those whose experts bring the feed-forward begin with parts of its, and so from a worse start. All
+see the same crops of the damage of `examples/recipes/photo-xs.toml`. Then the middles of the
+held-back pictures are damaged by fixed rows of the suite and restored with the router's choice, and
+with each expert forced. A variant whose weights are already in FOLDER is not trained again.
 """
 
 from __future__ import annotations

@@ -24,7 +24,8 @@ BELOW = {
 }
 BELOW["batch"] = BELOW["restoration"] | {"restoration", "degradations"}
 BELOW["training"] = BELOW["evaluation"] = BELOW["bench"] = BELOW["batch"]
-BELOW["cli"] = BELOW["batch"] | {"batch", "training", "evaluation", "bench"}
+BELOW["compare"] = BELOW["batch"] | {"evaluation"}
+BELOW["cli"] = BELOW["batch"] | {"batch", "training", "evaluation", "bench", "compare"}
 
 # which outside packages may be imported where
 OUTSIDE = {
@@ -38,6 +39,7 @@ OUTSIDE = {
     "restoration": {"torch", "numpy", "PIL"},
     "batch": set(),
     "evaluation": {"torch", "numpy", "PIL"},
+    "compare": {"numpy", "PIL"},
     "training": {"torch", "numpy", "PIL", "matplotlib"},
     "cli": {"typer", "rich", "torch", "cv2"},
 }
@@ -88,6 +90,7 @@ def test_every_part_of_the_house_is_known():
         ".restoration",
         ".batch",
         ".evaluation",
+        ".compare",
     ],
 )
 def test_exported_names_exist_and_are_named_once(name):
@@ -107,7 +110,14 @@ def test_only_the_command_line_prints():
 
 
 @pytest.mark.parametrize(
-    "words", [["--help"], ["restore", "--help"], ["eval", "--help"], ["models", "ls"]]
+    "words",
+    [
+        ["--help"],
+        ["restore", "--help"],
+        ["eval", "--help"],
+        ["compare", "--help"],
+        ["models", "ls"],
+    ],
 )
 def test_what_must_be_instant_imports_nothing_slow(words):
     code = (

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import signal
-from collections.abc import Generator
-from contextlib import contextmanager
+import os
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from moce_cli.cli import options
 from moce_cli.cli.console import configure, console
+from moce_cli.cli.train_run import Bar, Stop
 
 if TYPE_CHECKING:
     from moce_cli.training.options import Ending
-    from moce_cli.training.recipe import Recipe
     from moce_cli.training.sampling import Sampler
 
 INTERRUPTED = 130
@@ -49,8 +46,12 @@ def train(
         list[Path] | None,
         typer.Option(help="Folder of held-back pictures, in place of the recipe's."),
     ] = None,
-    steps: Annotated[int | None, typer.Option(min=1, help="Stop after so many steps.")] = None,
-    minutes: Annotated[float | None, typer.Option(help="Stop after so many minutes.")] = None,
+    steps: Annotated[
+        int | None, typer.Option(min=1, help="Stop after so many steps of this run.")
+    ] = None,
+    minutes: Annotated[
+        float | None, typer.Option(help="Stop after so many minutes of this run.")
+    ] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on from the state beside the output.")
     ] = False,
@@ -101,6 +102,8 @@ def train(
 
     if resume and warm_start is not None:
         raise UsageError("--resume and --warm-start exclude each other", "give one of them")
+    if precision == "fp16":
+        raise UsageError("training in fp16 is not supported", "use --precision bf16 or fp32")
     if resume and overwrite:
         raise UsageError("--resume and --overwrite exclude each other", "give one of them")
     chosen = load_recipe(recipe)
@@ -127,7 +130,9 @@ def train(
 
         if wanted.type == "cuda" and not place.is_alone:
             wanted = torch.device("cuda", place.local_rank)
-        torch.set_num_threads(threads or runtime.usable_cores())
+        if threads or "OMP_NUM_THREADS" not in os.environ:
+            here = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+            torch.set_num_threads(threads or max(1, runtime.usable_cores() // here))
         from moce_cli.training import compiling
         from moce_cli.training.loop import Trainer
         from moce_cli.training.options import Options
@@ -146,8 +151,8 @@ def train(
             half=half,
             in_parts=parts,
         )
-        stop = _Stop()
-        with _Bar(chosen, hidden=quiet or not place.is_first) as bar, stop.listening():
+        stop = Stop()
+        with Bar(chosen, hidden=quiet or not place.is_first) as bar, stop.listening():
             trainer = Trainer(chosen, settings, place, watch=bar.update, stop=stop.asked)
             if place.is_first:
                 _say_what_was_left_out(trainer.sampler)
@@ -212,79 +217,3 @@ def _conclude(ending: Ending, *, as_json: bool) -> None:
     )
     for row, value in ending.psnr.items():
         console.result(f"{value:6.2f} dB  {row}")
-
-
-class _Stop:
-    """Ctrl-C and SIGTERM ask for an orderly end; a second Ctrl-C does not wait for it."""
-
-    def __init__(self) -> None:
-        self._asked = False
-
-    def asked(self) -> bool:
-        """Whether to end."""
-        return self._asked
-
-    def _ask(self, number: int, frame: FrameType | None) -> None:
-        if self._asked and number == signal.SIGINT:
-            raise KeyboardInterrupt
-        self._asked = True
-
-    @contextmanager
-    def listening(self) -> Generator[None]:
-        """Listen within."""
-        before = {n: signal.signal(n, self._ask) for n in (signal.SIGINT, signal.SIGTERM)}
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
-
-
-class _Bar:
-    """Loss, PSNR, who ran, crops a second and time left, on a terminal."""
-
-    def __init__(self, recipe: Recipe, *, hidden: bool) -> None:
-        from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
-
-        self._live = console.err.file.isatty() and not hidden
-        self._bars = Progress(
-            TextColumn(recipe.name),
-            BarColumn(bar_width=None),
-            TaskProgressColumn(),
-            TextColumn("{task.fields[line]}", markup=False),
-            console=console.err,
-            transient=True,
-            expand=True,
-        )
-        self._task = self._bars.add_task("", total=1.0, line="begins")
-        self._begun: tuple[float, float] | None = None
-
-    def __enter__(self) -> _Bar:
-        if self._live:
-            self._bars.start()
-        return self
-
-    def __exit__(self, *reason: object) -> None:
-        if self._live:
-            self._bars.stop()
-
-    def update(self, moment: Any) -> None:  # noqa: ANN401 -- a Moment; torch is late
-        """A step was taken."""
-        if not self._live:
-            return
-        begun = self._begun = self._begun or (moment.spent, moment.seconds)
-        done, seconds = moment.spent - begun[0], moment.seconds - begun[1]
-        left = f"{seconds / done * (1 - moment.spent) / 60:.0f} min left" if done > 0 else ""
-        shares = "/".join(f"{share:.0%}" for share in moment.shares)
-        psnr = ""
-        if moment.psnr:
-            psnr = f"{sum(moment.psnr.values()) / len(moment.psnr):.2f} dB"
-        words = (
-            f"step {moment.step}",
-            f"loss {moment.loss:.4f}",
-            psnr,
-            f"experts {shares}",
-            f"{moment.crops_per_second:.0f} crops/s",
-            left,
-        )
-        self._bars.update(self._task, completed=moment.spent, line="  ".join(filter(None, words)))

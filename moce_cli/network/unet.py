@@ -166,7 +166,8 @@ class MoCEIR(nn.Module):
 
         if squares > 1:
             padded = F.pixel_unshuffle(padded, squares)
-        x = self.embed(padded.permute(0, 2, 3, 1).contiguous())
+        with torch.autocast(degraded.device.type, enabled=False):  # both ends keep their precision
+            x = self.embed(padded.permute(0, 2, 3, 1).contiguous())
         stream = x.dtype  # of what the blocks add to; they compute in their own
         skips: list[Tensor] = []
         for blocks, down in zip(self.encoder, self.down, strict=True):
@@ -184,7 +185,9 @@ class MoCEIR(nn.Module):
                 pinned = None if routing is None else routing[len(decisions)]
                 x, decision = block(x, frequency, pinned, pool=pool)
                 decisions.append(decision)
-        x = self.output(self.refinement(x)).permute(0, 3, 1, 2)
+        x = self.refinement(x)
+        with torch.autocast(degraded.device.type, enabled=False):
+            x = self.output(x).permute(0, 3, 1, 2)
         if squares > 1:
             x = F.pixel_shuffle(x, squares)
         return Restoration(

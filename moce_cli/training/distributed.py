@@ -88,6 +88,15 @@ def agree(value: float, place: Place, device: torch.device) -> float:
     return float(shared.item())
 
 
+def all_agree(yes: Tensor, place: Place) -> bool:
+    """Whether something holds in every process, `()` bool: what one skips, all must skip."""
+    if place.is_alone:
+        return bool(yes)
+    shared = yes.to(torch.int32)
+    dist.all_reduce(shared, op=dist.ReduceOp.MIN)
+    return bool(shared)
+
+
 def mean_over_processes(values: Tensor, place: Place) -> Tensor:
     """The mean of a tensor over all processes."""
     if place.is_alone:

@@ -6,6 +6,7 @@ import copy
 import logging
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -13,16 +14,17 @@ from torch import nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from moce_cli.degradations import KINDS
-from moce_cli.errors import MoceError, OutputError
+from moce_cli.errors import MoceError, OutputError, UsageError
 from moce_cli.network import MoCEIR
 from moce_cli.training import parts, schedule, weights
 from moce_cli.training.compiling import compile_blocks
-from moce_cli.training.distributed import Place, agree, share_gradients
+from moce_cli.training.distributed import Place, agree, all_agree, share_gradients
 from moce_cli.training.objective import Losses, Objective
 from moce_cli.training.options import Ending, Options
 from moce_cli.training.recipe import Recipe
 from moce_cli.training.record import Record
 from moce_cli.training.sampling import Batch, Sampler, finish, loader
+from moce_cli.training.settings import Budget
 from moce_cli.training.state import Counters, State, state_path
 from moce_cli.training.validate import FixedSet, fixed_set
 from moce_cli.training.watch import Clock, Moment, Window
@@ -69,8 +71,7 @@ class Trainer:
         objective = Objective(network, recipe.loss, len(KINDS), options.precision)
         counters = Counters()
         if options.warm_start is not None:
-            step = weights.begin_from(options.warm_start, network)
-            counters = Counters(step=step, started_at=step)
+            counters = weights.begin_from(options.warm_start, network)
         device = options.device
         self.objective = objective.to(device)
         self.average = copy.deepcopy(network).requires_grad_(False).eval()
@@ -83,6 +84,7 @@ class Trainer:
             fused=device.type in ("cuda", "cpu"),
         )
         self.state = State(recipe.network, objective, self.average, optimiser, counters)
+        self.state.recipe = repr(replace(recipe, budget=Budget(minutes=1.0), validation=None))
         if options.resume:
             self.state.load(state_path(options.output))
         if options.compiled:
@@ -97,8 +99,6 @@ class Trainer:
         self.validation: FixedSet | None = None
         if recipe.validation is not None and self.place.is_first:
             self.validation = fixed_set(recipe.validation)
-        self.psnr: dict[str, float] = {}
-        self._skipped_in_a_row = 0
 
     @property
     def counters(self) -> Counters:
@@ -109,12 +109,20 @@ class Trainer:
         """Train until the budget is spent or a stop is asked for; leaves weights and state.
 
         Raises:
+            UsageError: the budget is spent before the first step.
             TrainingError: ten steps in a row had a loss or gradient that was not finite.
             OutputError: the weights can't be written at the end.
         """
         first = self.place.is_first
-        record = Record(self._beside(".jsonl"), self.counters.step) if first else None
         clock = Clock(self.counters)
+        if self._spent(clock) >= 1:
+            raise UsageError(
+                f"the budget is spent: this run has taken {self.counters.steps_here} steps in "
+                f"{self.counters.seconds / 60:.1f} minutes",
+                "give more --steps or --minutes",
+            )
+        kept = self.counters.step if self.options.resume else None
+        record = Record(self._beside(".jsonl"), kept) if first else None
         window = Window()
         measured_at, measured_step = time.monotonic(), self.counters.step
         stopped = False
@@ -122,40 +130,49 @@ class Trainer:
             losses = self._step(batch, spent)
             clock.update()
             self.counters.step += 1
-            window.add(losses, len(batch.clean) * self.place.world_size)
+            if losses is not None:
+                window.add(losses, len(batch.clean) * self.place.world_size)
             if first and self._watch:
-                self._watch(window.moment(self.counters, spent, self.psnr))
+                self._watch(window.moment(self.counters, spent, self.state.psnr))
             if self.counters.step % RECORD_STEPS == 0:
-                rate = self.state.optimiser.param_groups[0]["lr"]
-                line = window.line(self.place)
-                if record:
-                    record.add(
-                        kind="step",
-                        step=self.counters.step,
-                        seconds=round(self.counters.seconds, 1),
-                        learning_rate=rate,
-                        **line,
-                    )
+                self._note(record, window)
                 window = Window()
-            if record and self.validation and self._is_due(measured_at):
-                self._measure(record)
-                measured_at, measured_step = time.monotonic(), self.counters.step
-            if first and clock.since_saved() > STATE_SECONDS:
+            measures = record and self.validation and self._is_due(measured_at)
+            if first and (measures or clock.since_saved() > STATE_SECONDS):
                 self._keep()
                 clock.saved()
+            if record and measures:
+                self._measure(record)
+                measured_at, measured_step = time.monotonic(), self.counters.step
             if agree(float(bool(first and self._stop and self._stop())), self.place, self._device):
                 stopped = True
                 break
         clock.update()
+        self._note(record, window)
         pieces: tuple[Path, ...] = ()
         if record:
-            if self.validation and (measured_step != self.counters.step or not self.psnr):
+            if self.validation and (measured_step != self.counters.step or not self.state.psnr):
                 self._measure(record)
             self.state.save(state_path(self.options.output))
             self._write()
             if self.options.in_parts:
                 pieces = tuple(parts.split(self.options.output))
-        return Ending(self.options.output, self.counters, self.psnr, stopped, pieces)
+        return Ending(self.options.output, self.counters, self.state.psnr, stopped, pieces)
+
+    def _note(self, record: Record | None, window: Window) -> None:
+        """Write down the last steps; every process takes part."""
+        if not window:
+            return
+        line = window.line(self.place)
+        if record:
+            record.add(
+                kind="step",
+                step=self.counters.step,
+                seconds=round(self.counters.seconds, 1),
+                learning_rate=self.state.optimiser.param_groups[0]["lr"],
+                skipped=self.counters.skipped,
+                **line,
+            )
 
     @property
     def _device(self) -> torch.device:
@@ -168,31 +185,31 @@ class Trainer:
     def _spent(self, clock: Clock) -> float:
         budget = self.recipe.budget
         if budget.minutes is None:
-            return schedule.progress(budget, self.counters.step, 0.0)
+            return schedule.progress(budget, self.counters.steps_here, 0.0)
         seconds = agree(clock.seconds(), self.place, self._device)
-        return schedule.progress(budget, self.counters.step, seconds)
+        return schedule.progress(budget, self.counters.steps_here, seconds)
 
     def _batches(self, clock: Clock) -> Iterator[tuple[Batch, float]]:
         """Batches with the share of the budget that was spent before them, stage after stage."""
         while (spent := self._spent(clock)) < 1:
-            stage = self.recipe.stage_at_progress(spent)
+            stage = self.counters.stage = self.recipe.stage_at_progress(spent)
             self.sampler.set_stage(stage)
-            for batch in loader(
-                self.sampler, self.counters.step, self.recipe.budget.steps, self.options.workers
-            ):
+            last = self.recipe.budget.steps
+            last = None if last is None else self.counters.started_at + last
+            for batch in loader(self.sampler, self.counters.step, last, self.options.workers):
                 spent = self._spent(clock)
                 if spent >= 1 or self.recipe.stage_at_progress(spent) != stage:
                     break
                 yield batch, spent
 
-    def _step(self, batch: Batch, spent: float) -> Losses:
-        """One step of the optimiser."""
+    def _step(self, batch: Batch, spent: float) -> Losses | None:
+        """One step of the optimiser; None if it was skipped."""
         recipe, counters = self.recipe, self.counters
         optimiser = self.state.optimiser
         # everything drawn on the way follows from the step, so a resumed run draws the same
         torch.manual_seed((recipe.seed * 1_000_003 + counters.step) * 4096 + self.place.rank)
         degraded, clean = finish(batch, self._device)
-        rate = schedule.learning_rate(recipe.optimiser, spent, counters.step - counters.started_at)
+        rate = schedule.learning_rate(recipe.optimiser, spent, counters.steps_here)
         for group in optimiser.param_groups:
             group["lr"] = rate
         self.module.train()
@@ -200,10 +217,12 @@ class Trainer:
         losses.total.backward()
         clip = recipe.optimiser.clip or float("inf")
         norm = nn.utils.clip_grad_norm_(self.objective.parameters(), clip)
-        if torch.isfinite(norm) and torch.isfinite(losses.total):
+        finite = torch.isfinite(norm) & torch.isfinite(losses.total.detach())
+        taken = all_agree(finite, self.place)
+        if taken:
             optimiser.step()
-            self._skipped_in_a_row = 0
-            decay = schedule.ema_decay(recipe.optimiser, counters.step - counters.started_at)
+            counters.skipped_in_a_row = 0
+            decay = schedule.ema_decay(recipe.optimiser, counters.steps_here)
             average_in = get_ema_multi_avg_fn(decay)
             average_in(
                 list(self.average.parameters()), list(self.objective.network.parameters()), None
@@ -211,17 +230,20 @@ class Trainer:
         else:
             self._skip()
         optimiser.zero_grad()
-        return losses
+        return losses if taken else None
 
     def _skip(self) -> None:
         counters = self.counters
         counters.skipped += 1
-        self._skipped_in_a_row += 1
+        counters.skipped_in_a_row += 1
         log.warning("step %d was skipped: its loss or gradient is not finite", counters.step)
-        if self._skipped_in_a_row >= MOST_SKIPPED:
+        if counters.skipped_in_a_row >= MOST_SKIPPED:
+            counters.skipped_in_a_row = 0  # whoever resumes has changed something
+            if self.place.is_first:
+                self._keep()
             raise TrainingError(
                 f"the loss was not finite {MOST_SKIPPED} times in a row, up to step "
-                f"{counters.step}; the last state that was kept is from before",
+                f"{counters.step}; the weights and the state of before are kept",
                 "lower learning_rate in the recipe, or train with --precision fp32, and --resume",
             )
 
@@ -235,9 +257,9 @@ class Trainer:
 
     def _measure(self, record: Record) -> None:
         assert self.validation is not None
-        self.psnr = self.validation.measure(self.average)
-        record.add(kind="validation", step=self.counters.step, psnr=self.psnr)
-        log.info("step %d: %s", self.counters.step, self.psnr)
+        self.state.psnr = self.validation.measure(self.average)
+        record.add(kind="validation", step=self.counters.step, psnr=self.state.psnr)
+        log.info("step %d: %s", self.counters.step, self.state.psnr)
 
     def _keep(self) -> None:
         """Write the state; a full disk keeps the old one and does not end the run."""
@@ -254,6 +276,6 @@ class Trainer:
             self.recipe,
             self.counters,
             self.options.device,
-            self.psnr,
+            self.state.psnr,
             half=self.options.half,
         )

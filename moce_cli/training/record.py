@@ -19,16 +19,18 @@ class Record:
 
     Args:
         path: where; its folder is made.
-        from_step: what an earlier run wrote beyond this step is dropped, as it is done again.
+        from_step: what a run wrote beyond this step is dropped, as it is done again; None begins
+            a new record.
 
     Raises:
         OutputError: it can't be written.
     """
 
-    def __init__(self, path: Path, from_step: int) -> None:
+    def __init__(self, path: Path, from_step: int | None) -> None:
         self.path = path
-        kept = [line for line in read_lines(path) if line.get("step", 0) <= from_step]
-        text = "".join(json.dumps(line) + "\n" for line in kept if from_step)
+        lines = [] if from_step is None else list(read_lines(path))
+        kept = [line for line in lines if line.get("step", 0) <= (from_step or 0)]
+        text = "".join(json.dumps(line) + "\n" for line in kept)
         write_whole(path, lambda part: part.write_text(text, encoding="utf-8"), overwrite=True)
 
     def add(self, **values: object) -> None:
@@ -39,7 +41,7 @@ class Record:
         """
         try:
             with self.path.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(values) + "\n")
+                file.write(json.dumps(values, allow_nan=False) + "\n")
         except OSError as error:
             raise OutputError(f"{self.path} cannot be written: {error.strerror}") from error
 

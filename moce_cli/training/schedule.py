@@ -9,24 +9,28 @@ from moce_cli.training.recipe import Recipe
 from moce_cli.training.settings import Budget, Optimiser
 
 
-def progress(budget: Budget, step: int, seconds: float) -> float:
+def progress(budget: Budget, steps: int, seconds: float) -> float:
     """How much of the budget is spent, from 0 to 1; the resource that ends first decides.
 
     Args:
         budget: steps, minutes or both.
-        step: steps that were taken.
-        seconds: that were spent.
+        steps: that this run has taken, those before a warm start not among them.
+        seconds: that it has spent.
     """
     spent = 0.0
     if budget.steps is not None:
-        spent = step / budget.steps
+        spent = steps / budget.steps
     if budget.minutes is not None:
         spent = max(spent, seconds / (60 * budget.minutes))
     return min(spent, 1.0)
 
 
+WARMUP_SHARE = 0.1
+"""Of the run: a warm-up is never longer."""
+
+
 def learning_rate(optimiser: Optimiser, spent: float, steps_since_start: int) -> float:
-    """Linear warm-up, then a cosine over the run.
+    """Linear warm-up of at most a tenth of the run, then a cosine over the run.
 
     Args:
         optimiser: highest and last rate, length of the warm-up.
@@ -34,7 +38,8 @@ def learning_rate(optimiser: Optimiser, spent: float, steps_since_start: int) ->
         steps_since_start: steps since the optimiser's moments began; they begin anew at a warm
             start.
     """
-    warm = min(1.0, (steps_since_start + 1) / (optimiser.warmup_steps + 1))
+    by_steps = (steps_since_start + 1) / (optimiser.warmup_steps + 1)
+    warm = min(1.0, max(by_steps, spent / WARMUP_SHARE))
     last = optimiser.final_rate
     return (
         optimiser.learning_rate * warm * (last + (1 - last) * (1 + math.cos(math.pi * spent)) / 2)

@@ -40,6 +40,17 @@ class Counters:
     cpu_seconds: float = 0.0
     skipped: int = 0
     """Steps whose loss or gradient was not finite."""
+    skipped_in_a_row: int = 0
+    seconds_before: float = 0.0
+    """What the weights had cost before a warm start."""
+    cpu_seconds_before: float = 0.0
+    stage: int = 0
+    """The last that was reached."""
+
+    @property
+    def steps_here(self) -> int:
+        """Steps since the start or the warm start."""
+        return self.step - self.started_at
 
 
 @dataclass(slots=True)
@@ -51,6 +62,10 @@ class State:
     average: nn.Module
     optimiser: Optimizer
     counters: Counters = field(default_factory=Counters)
+    psnr: dict[str, float] = field(default_factory=dict[str, float])
+    """The last validation, by row."""
+    recipe: str = ""
+    """All of the recipe but its budget, to tell when another one goes on."""
 
     def save(self, path: Path) -> None:
         """Write beside the place, then rename: the old state stays until the new one is whole.
@@ -64,6 +79,8 @@ class State:
             "objective": plain_names(self.objective.state_dict()),
             "average": plain_names(self.average.state_dict()),
             "optimiser": self.optimiser.state_dict(),
+            "psnr": self.psnr,
+            "recipe": self.recipe,
             "counters": {
                 name: getattr(self.counters, name) for name in Counters.__dataclass_fields__
             },
@@ -95,7 +112,18 @@ class State:
             counters = Counters(**content["counters"])
             self.objective.load_state_dict(content["objective"])
             self.average.load_state_dict(content["average"])
+            groups = [
+                {key: group[key] for key in ("betas", "weight_decay")}
+                for group in self.optimiser.param_groups
+            ]
             self.optimiser.load_state_dict(content["optimiser"])
+            for group, asked in zip(self.optimiser.param_groups, groups, strict=True):
+                group.update(asked)
+            if content["recipe"] != self.recipe:
+                log.warning(
+                    "%s was begun with another recipe; it goes on with this one's settings", path
+                )
+            self.psnr = dict(content["psnr"])
         except (
             OSError,
             RuntimeError,

@@ -68,8 +68,11 @@ class Window:
         self._crops = 0
         self._began = time.monotonic()
 
+    def __bool__(self) -> bool:
+        return self._steps > 0
+
     def add(self, losses: Losses, crops: int) -> None:
-        """Take one step's losses."""
+        """Take the losses of a step that was not skipped."""
         scalars = torch.stack([getattr(losses, name).float() for name in self.NAMES])
         values = torch.cat((scalars, losses.shares.float()))
         self._sum = values if self._sum is None else self._sum + values
@@ -87,8 +90,9 @@ class Window:
 
     def moment(self, counters: Counters, spent: float, psnr: Mapping[str, float]) -> Moment:
         """What is shown of these steps, of this process alone."""
-        assert self._sum is not None
-        values = (self._sum / self._steps).tolist()
+        values = [0.0] * len(self.NAMES)
+        if self._sum is not None:
+            values = (self._sum / self._steps).tolist()
         return Moment(
             counters.step,
             spent,

@@ -24,8 +24,8 @@ from moce_cli.training.recipe import Recipe
 from moce_cli.training.state import Counters, plain_names
 
 
-def begin_from(path: Path, network: MoCEIR) -> int:
-    """Load weights into a network; returns the steps they have seen.
+def begin_from(path: Path, network: MoCEIR) -> Counters:
+    """Load weights into a network; returns what they have cost so far.
 
     Args:
         path: a weights file, or any part of one.
@@ -56,8 +56,18 @@ def begin_from(path: Path, network: MoCEIR) -> int:
             "warm-start from weights that this recipe made",
         )
     network.load_state_dict(state)
-    steps = checkpoint.card.facts.get("steps", 0)
-    return steps if isinstance(steps, int) and steps > 0 else 0
+
+    def fact(name: str) -> float:
+        value = checkpoint.card.facts.get(name)
+        return value if isinstance(value, int | float) and value > 0 else 0.0
+
+    steps = int(fact("steps"))
+    return Counters(
+        step=steps,
+        started_at=steps,
+        seconds_before=3600 * fact("hours"),
+        cpu_seconds_before=3600 * fact("cpu_hours"),
+    )
 
 
 def write(
@@ -78,11 +88,13 @@ def write(
     facts: dict[str, Fact] = {
         "recipe": recipe.name,
         "steps": counters.step,
-        "hours": round(counters.seconds / 3600, 3),
-        "cpu_hours": round(counters.cpu_seconds / 3600, 3),
+        "hours": round((counters.seconds_before + counters.seconds) / 3600, 3),
+        "cpu_hours": round((counters.cpu_seconds_before + counters.cpu_seconds) / 3600, 3),
         "machine": _machine(device),
         "torch": torch.__version__,
-        "crops": [f"{s.batch} of {s.crop} x {s.crop} px" for s in recipe.stages],
+        "crops": [
+            f"{s.batch} of {s.crop} x {s.crop} px" for s in recipe.stages[: counters.stage + 1]
+        ],
     }
     if counters.started_at:
         facts["warm_started_at_step"] = counters.started_at

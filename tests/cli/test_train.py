@@ -32,7 +32,10 @@ def test_it_writes_weights_state_record_and_plot(train, tmp_path):
     assert set(result["psnr"]) == {"noise 25", "undamaged"}
     for name in ("tiny.safetensors", "tiny.safetensors.sha256", "tiny.state.pt", "tiny.jsonl"):
         assert (tmp_path / name).stat().st_size
-    assert result["parts"] == ["tiny.safetensors.part-1-of-1"]
+    (part,) = result["parts"]
+    assert part.startswith("tiny.safetensors.part-1-of-1-")
+    with Image.open(result["plot"]) as plot:
+        assert plot.width > 800
 
 
 def test_what_it_wrote_restores(train, moce, tmp_path):
@@ -68,6 +71,7 @@ def test_resume_goes_on(train):
         (["--resume", "--overwrite"], 2, "exclude each other"),
         (["--resume", "--warm-start", "x"], 2, "exclude each other"),
         (["--warm-start", "x.safetensors"], 4, "x.safetensors"),
+        (["--precision", "fp16"], 2, "fp16 is not supported"),
         (["-o", "weights.bin"], 2, "end its name in .safetensors"),
         (["--steps", "0"], 2, "--steps"),
         (["--minutes", "-1"], 2, "minutes is -1"),

@@ -47,8 +47,18 @@ def test_a_missing_part_is_named(tmp_path):
     path.write_bytes(b"x" * 3000)
     parts = split(path, 1000)
     parts[1].unlink()
-    with pytest.raises(InputError, match=r"w\.part-2-of-3 is missing: 3 parts"):
+    with pytest.raises(InputError, match=r"w\.part-2-of-3-\w+ is missing: 3 parts"):
         join(parts[0], tmp_path / "again")
+
+
+def test_a_damaged_part_is_noticed(tmp_path):
+    path = tmp_path / "w"
+    path.write_bytes(b"x" * 3000)
+    parts = split(path, 1000)
+    parts[2].write_bytes(b"y" * 1000)
+    with pytest.raises(InputError, match="the parts of w are damaged"):
+        join(parts[0], tmp_path / "again")
+    assert not (tmp_path / "again").exists()
 
 
 def test_the_largest_expert_of_a_grown_network_answers_as_before():
@@ -78,6 +88,9 @@ def test_the_rate_warms_up_falls_and_never_ends_at_nothing():
     assert warm == sorted(warm)
     assert warm[0] == pytest.approx(1 / 11)
     assert warm[10] == warm[11] == 1.0
+    # of ten thousand warm-up steps, a short run has no more than its tenth
+    long = Optimiser(learning_rate=1.0, warmup_steps=10_000, final_rate=0.1)
+    assert schedule.learning_rate(long, 0.1, 30) == pytest.approx(0.978, abs=0.01)
     late = [schedule.learning_rate(optimiser, spent / 100, 1000) for spent in range(101)]
     assert late == sorted(late, reverse=True)
     assert late[-1] == pytest.approx(0.1)
