@@ -9,14 +9,13 @@ import typer
 
 from moce_cli.cli import options
 from moce_cli.cli.console import configure, console
+from moce_cli.cli.degrade_write import write_degraded
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from moce_cli.batch import Job
-    from moce_cli.degradations import Plan
     from moce_cli.errors import MoceError
-    from moce_cli.pictures import Picture
 
 EPILOG = """Examples:
 
@@ -34,7 +33,15 @@ SCENE, LENS, SENSOR, FILE = "Scene", "Lens", "Sensor", "File"
 
 
 def _number(low: float, high: float, text: str, panel: str) -> object:
-    return typer.Option(min=low, max=high, help=text, rich_help_panel=panel)
+    """A strength; the check is ours, so that NaN is refused as well and both ends are said."""
+
+    def check(value: float | None) -> float | None:
+        if value is None or low <= value <= high:
+            return value
+        raise typer.BadParameter(f"{value:g} is not a number from {low:g} to {high:g}")
+
+    span = f"FLOAT [{low:g}<=x<={high:g}]"
+    return typer.Option(callback=check, metavar=span, help=text, rich_help_panel=panel)
 
 
 def degrade(
@@ -111,11 +118,12 @@ def degrade(
 
     if as_json and output == STANDARD:
         raise UsageError("--json and -o - both write to stdout", "drop --json or name a file")
-    if kernels is not None and kernel is None and "kernel" not in (mix or "").split(","):
+    named = _named(mix)
+    if kernels is not None and kernel is None and "kernel" not in named:
         kernel = 1.0
     numbers = (haze, rain, snow, blur, defocus, shake, kernel, low, sensor, noise, jpeg, webp)
     asked = dict(zip(KINDS, numbers, strict=True))
-    strengths = _wanted(asked, mix)
+    strengths = _wanted(asked, named)
     mixed(strengths, chances(seed, 0)[0], kernels=kernels)  # refused before anything is read
     most = options.parse_max_pixels(max_pixels)
     try:
@@ -153,7 +161,28 @@ def degrade(
         raise typer.Exit(1)
 
 
-def _wanted(asked: Mapping[str, float | None], mix: str | None) -> dict[str, float | None]:
+def _named(mix: str | None) -> list[str]:
+    """The kinds that a mixture names.
+
+    Raises:
+        UsageError: a name is empty, or there twice.
+    """
+    from moce_cli.errors import UsageError
+
+    if mix is None:
+        return []
+    names = [name.strip() for name in mix.split(",")]
+    if "" in names:
+        raise UsageError(
+            f"--mix {mix!r} has a comma or nothing where a kind should be",
+            "write it like --mix haze,rain",
+        )
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise UsageError(f"--mix {mix!r} names {twice[0]} twice", "name each kind once")
+    return names
+
+
+def _wanted(asked: Mapping[str, float | None], named: list[str]) -> dict[str, float | None]:
     """Kinds and strengths; None is drawn. An option overrules the mixture.
 
     Raises:
@@ -161,8 +190,7 @@ def _wanted(asked: Mapping[str, float | None], mix: str | None) -> dict[str, flo
     """
     from moce_cli.errors import UsageError
 
-    names = [name.strip() for name in mix.split(",")] if mix is not None else []
-    strengths = dict.fromkeys(names) | {k: v for k, v in asked.items() if v is not None}
+    strengths = dict.fromkeys(named) | {k: v for k, v in asked.items() if v is not None}
     if not strengths:
         raise UsageError("no degradation was asked for", "add --noise 25, or --mix haze,rain")
     return strengths
@@ -211,13 +239,15 @@ def _run(
 ) -> tuple[dict[str, object], tuple[str, ...]]:
     """Read, degrade and write one picture; its JSON row and what to tell."""
     from moce_cli.batch import open_picture
-    from moce_cli.degradations import chances, degrade_picture, mix
+    from moce_cli.degradations import chances, colourless, degrade_picture, mix
 
     clean = open_picture(job.source, max_pixels)
     rng, generator = chances(*seed)
     extent = float(max(clean.height, clean.width))
     plan = mix(strengths, rng, extent=extent, kernels=kernels)
-    notes = _write(
+    if clean.channels == 1:
+        plan = colourless(plan)
+    notes = write_degraded(
         job,
         degrade_picture(clean, plan, generator),
         plan,
@@ -239,50 +269,6 @@ def _run(
         "notes": list(notes),
     }
     return row, notes
-
-
-def _write(
-    job: Job,
-    degraded: Picture,
-    plan: Plan,
-    seed: tuple[int, int],
-    *,
-    quality: int | None,
-    overwrite: bool,
-) -> tuple[str, ...]:
-    """Write it with a record of its damage; sentences about what could not be kept."""
-    import io
-    import sys
-    from dataclasses import replace
-
-    from moce_cli.degradations.record import as_json, with_record
-    from moce_cli.errors import OutputError
-    from moce_cli.pictures import FORMATS, format_for, write
-
-    own = FORMATS.get(degraded.source.format)
-    format = own.name if own is not None and own.writable else "PNG"
-    if job.format is not None or job.target is not None:
-        format = job.format or format_for(str(job.target))
-    source = replace(degraded.source, lossy=False)  # so that WebP keeps what was made
-    told, notes = with_record(replace(degraded, source=source), as_json(plan, *seed), format)
-    notes = (*degraded.source.notes, *notes)
-    if format == "JPEG" or (format == "WebP" and quality is not None):
-        notes = (*notes, f"{format} compresses once more what was made; PNG keeps it as it is")
-    if job.target is not None:
-        lost = write(told, job.target, format=format, quality=quality, overwrite=overwrite)
-        return (*notes, *lost)
-    if sys.stdout is None:  # pyright: ignore[reportUnnecessaryComparison] -- closed
-        raise OutputError("standard output is closed")
-    buffer = io.BytesIO()
-    lost = write(told, buffer, format=format, quality=quality)
-    try:
-        sys.stdout.buffer.write(buffer.getbuffer())
-        sys.stdout.buffer.flush()
-    except BrokenPipeError:
-        raise
-    except OSError as error:
-        raise OutputError(f"standard output cannot be written: {error.strerror}") from error
-    return (*notes, *lost)
 
 
 def _failure(job: Job, error: MoceError) -> dict[str, object]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Annotated
 
@@ -11,8 +10,17 @@ import typer
 from moce_cli.checkpoints.catalogue import DEFAULT_MODEL
 from moce_cli.cli import options
 from moce_cli.cli.console import configure
+from moce_cli.cli.outputs import check_outputs
 
 FILTERS = "opencv"
+
+EPILOG = options.examples(
+    "moce eval pairs/ --page report.html",
+    "moce eval photos/ --suite all --compare opencv",
+    "moce eval photos/ --suite 'noise 25,jpeg 20' --model photo-xs --csv table.csv",
+    "moce eval photos/ --suite all --oracle",
+    more="pairs/ holds degraded/ and clean/, with files of the same names.",
+)
 
 
 def evaluate(
@@ -33,6 +41,7 @@ def evaluate(
             help="A name from `moce models ls`, a file, org/repo\\[@revision], or preset:NAME; "
             "may be given several times.",
             rich_help_panel="Model",
+            autocompletion=options.known_models,
         ),
     ] = [DEFAULT_MODEL],  # noqa: B006 -- Typer copies it
     suite: Annotated[
@@ -111,9 +120,25 @@ def evaluate(
         bool, typer.Option("--overwrite", help="Replace outputs.", rich_help_panel="Output")
     ] = False,
     device: options.Device = "auto",
-    precision: options.Precision = "auto",
+    precision: Annotated[
+        str | None,
+        typer.Option(
+            help="auto, fp32, bf16 or fp16; by default fp32 on the benchmarks (the paper's "
+            "protocol) and auto elsewhere.",
+            rich_help_panel="Machine",
+            show_default=False,
+        ),
+    ] = None,
     threads: options.Threads = None,
-    tile: options.TileSize = "auto",
+    tile: Annotated[
+        str | None,
+        typer.Option(
+            help="Longest side of a tile: auto, a multiple of 8, or 0 for the whole picture; by "
+            "default 0 on the benchmarks (the paper's protocol) and auto elsewhere.",
+            rich_help_panel="Tiles",
+            show_default=False,
+        ),
+    ] = None,
     overlap: options.Overlap = None,
     batch: options.Batch = None,
     routing: options.Routing = "image",
@@ -131,28 +156,33 @@ def evaluate(
     for option, given in (("--compare", compare), ("--page", page), ("--quantise", quantise)):
         if oracle and given is not None:
             raise UsageError(f"--oracle and {option} exclude each other", "run them one by one")
-    if oracle and (routing != "image" or tile != "auto" or overlap is not None):
+    if oracle and (routing != "image" or tile is not None or overlap is not None):
         raise UsageError(
             "--oracle takes whole middles and prescribes the routing itself",
             "drop --routing, --tile and --overlap",
         )
     if len(set(models)) < len(models):
         raise UsageError("a model is named twice", "name each --model once")
-    _check_outputs([path for path in (csv, page) if path], overwrite)
+    check_outputs([path for path in (csv, page) if path], overwrite=overwrite)
 
-    from moce_cli.cli.eval_run import run_oracle, run_scores
+    from moce_cli import runtime
+    from moce_cli.checkpoints import load_model
+    from moce_cli.cli.eval_run import labels, run_oracle, run_scores
     from moce_cli.evaluation import find_rows
     from moce_cli.restoration import Restorer
     from moce_cli.restoration.plan import parse_tile
 
+    runtime.choose_device(device)  # before the weights are read: it is the cheaper mistake
     rows = [row for folder in datasets for row in find_rows(folder, suite or (), seed)]
     rows = [row.limited(limit).cropped(None if oracle else crop) for row in rows]
+    checkpoints = {name: load_model(name) for name in models}
+    called = labels(checkpoints)
     if oracle:
         run_oracle(
-            models,
+            {called[name]: checkpoint for name, checkpoint in checkpoints.items()},
             rows,
             device=device,
-            precision=precision,
+            precision=precision or ("fp32" if any(row.paper for row in rows) else "auto"),
             threads=threads,
             side=crop,
             seed=seed,
@@ -162,25 +192,30 @@ def evaluate(
             csv=csv,
         )
         return
-    restorers = [
-        (
-            name,
-            Restorer.from_pretrained(
-                name,
-                device=device,
-                precision=precision,
-                tile=parse_tile(tile),
-                overlap=overlap,
-                batch=batch,
-                routing=routing,
-                threads=threads,
-            ),
-        )
-        for name in models
-    ]
+
+    def restorers(paper: bool) -> list[tuple[str, Restorer]]:
+        """Every model, set up for the paper's protocol or for everyday use."""
+        return [
+            (
+                called[name],
+                Restorer(
+                    checkpoint,
+                    name=name,
+                    device=device,
+                    precision=precision or ("fp32" if paper else "auto"),
+                    tile=parse_tile(tile or ("0" if paper else "auto")),
+                    overlap=overlap,
+                    batch=batch,
+                    routing=routing,
+                    threads=threads,
+                ),
+            )
+            for name, checkpoint in checkpoints.items()
+        ]
+
     run_scores(
         rows,
-        restorers,
+        {paper: restorers(paper) for paper in {row.paper for row in rows}},
         compare=compare is not None,
         quantise=quantise,
         threads=threads,
@@ -190,21 +225,3 @@ def evaluate(
         page=page,
         page_pictures=page_pictures,
     )
-
-
-def _check_outputs(paths: list[Path], overwrite: bool) -> None:
-    """Refuse what could not be written at the end before hours are spent."""
-    from moce_cli.errors import OutputError, OutputExistsError
-
-    for path in paths:
-        if path.is_dir():
-            raise OutputError(f"{path} is a folder", "name a file")
-        if os.path.lexists(path) and not overwrite:
-            raise OutputExistsError(f"{path} is there already", "add --overwrite")
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            reason = (error.strerror or str(error)).lower()
-            raise OutputError(f"the folder {path.parent} cannot be made: {reason}") from error
-        if not os.access(path.parent, os.W_OK | os.X_OK):
-            raise OutputError(f"the folder {path.parent} cannot be written to: permission denied")

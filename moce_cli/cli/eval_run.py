@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
@@ -10,7 +11,6 @@ import typer
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from moce_cli import runtime
-from moce_cli.checkpoints import load_model
 from moce_cli.checkpoints.atomic import write_text
 from moce_cli.cli.console import Console, console
 from moce_cli.evaluation import ask_oracle, opencv, score_row
@@ -21,6 +21,7 @@ from moce_cli.evaluation.page import page as make_page
 from moce_cli.evaluation.tables import in_decibels, score_csv, score_objects, score_table
 
 if TYPE_CHECKING:
+    from moce_cli.checkpoints import Checkpoint
     from moce_cli.evaluation import OracleReport, Row, RowResult
     from moce_cli.evaluation.tables import Table
     from moce_cli.restoration import Restorer
@@ -73,7 +74,7 @@ class CountProgress:
 
 def run_scores(
     rows: list[Row],
-    restorers: list[tuple[str, Restorer]],
+    restorers: dict[bool, list[tuple[str, Restorer]]],
     *,
     compare: bool,
     quantise: bool | None,
@@ -84,7 +85,10 @@ def run_scores(
     page: Path | None,
     page_pictures: int,
 ) -> None:
-    """Score row by row, and write what is wanted."""
+    """Score row by row, and write what is wanted.
+
+    `restorers` are those for rows by the paper's protocol (True) and for others.
+    """
     opencv.use_threads(threads or runtime.usable_cores())
     filters = opencv.ways() if compare else ()
     lpips = find_lpips()
@@ -96,7 +100,7 @@ def run_scores(
             tuned = opencv.tune(row, filters, progress=progress.step) if filters else ()
             result = score_row(
                 row,
-                restorers,
+                restorers[row.paper],
                 tuned,
                 quantised=quantise,
                 lpips=lpips,
@@ -113,11 +117,33 @@ def run_scores(
             if csv:
                 write_text(csv, score_csv(results))  # what is done stays, should the rest fail
     if page:
-        names = ", ".join(name for name, _ in restorers)
+        names = ", ".join(name for name, _ in restorers[rows[0].paper])
         write_text(page, make_page(results, f"moce eval: {names}"))
     if not as_json:
         show_table(score_table(results), markdown=markdown)
     _end(sum(len(result.failed) for result in results))
+
+
+def labels(checkpoints: dict[str, Checkpoint]) -> dict[str, str]:
+    """What each model is called in tables: a file goes by its card, or by its stem.
+
+    Two that would be called alike go by what they were asked for as.
+    """
+    called = {
+        name: (checkpoint.card.name or Path(name).stem) if Path(name).is_file() else name
+        for name, checkpoint in checkpoints.items()
+    }
+    called = _told_apart(called, {name: Path(name).stem for name in called})
+    return _told_apart(called, {name: name for name in called})
+
+
+def _told_apart(called: dict[str, str], instead: dict[str, str]) -> dict[str, str]:
+    """With other labels for files whose labels are alike."""
+    times = Counter(called.values())
+    return {
+        name: instead[name] if times[label] > 1 and Path(name).is_file() else label
+        for name, label in called.items()
+    }
 
 
 def _end(failed: int) -> None:
@@ -127,7 +153,7 @@ def _end(failed: int) -> None:
 
 
 def run_oracle(
-    models: list[str],
+    checkpoints: dict[str, Checkpoint],
     rows: list[Row],
     *,
     device: str,
@@ -147,7 +173,6 @@ def run_oracle(
     where = runtime.choose_device(device)
     exact = runtime.choose_precision(precision, where)
     torch.set_num_threads(threads or runtime.usable_cores())
-    checkpoints = {name: load_model(name) for name in models}
     samples = sum(len(row.samples) for row in rows)
     passes = sum(passes_needed(c.config.num_experts, len(rows)) for c in checkpoints.values())
     reports: list[OracleReport] = []

@@ -2,26 +2,68 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated
 
 import typer
+
+
+def one_of(*words: str) -> Callable[[str], list[str]]:
+    """For shell completion: the words that begin as what was typed."""
+
+    def complete(incomplete: str) -> list[str]:
+        return [word for word in words if word.startswith(incomplete)]
+
+    return complete
+
+
+def known_models(incomplete: str) -> list[str]:
+    """For shell completion: names of models on this machine; the shell adds files."""
+    from moce_cli.checkpoints.catalogue import entries
+
+    there = (entry.name for entry in entries() if entry.kind != "convert")
+    return [name for name in there if name.startswith(incomplete)]
+
+
+def writable_formats(incomplete: str) -> list[str]:
+    """For shell completion: formats that can be written."""
+    from moce_cli.pictures.formats import FORMATS
+
+    names = (known.name.lower() for known in FORMATS.values() if known.writable)
+    return [name for name in names if name.startswith(incomplete)]
+
 
 Model = Annotated[
     str,
     typer.Option(
         "--model",
         "-m",
-        help="A name from `moce models ls`, a file, org/repo[@revision], or preset:NAME.",
+        help="A name from `moce models ls`, a file, org/repo\\[@revision], or preset:NAME.",
         rich_help_panel="Model",
+        autocompletion=known_models,
+    ),
+]
+ModelName = Annotated[
+    str,
+    typer.Argument(
+        metavar="NAME", help="A name from `moce models ls`.", autocompletion=known_models
     ),
 ]
 Device = Annotated[
     str,
-    typer.Option(help="auto, cpu, cuda, cuda:N or mps.", rich_help_panel="Machine"),
+    typer.Option(
+        help="auto, cpu, cuda, cuda:N or mps.",
+        rich_help_panel="Machine",
+        autocompletion=one_of("auto", "cpu", "cuda", "mps"),
+    ),
 ]
 Precision = Annotated[
     str,
-    typer.Option(help="auto, fp32, bf16 or fp16.", rich_help_panel="Machine"),
+    typer.Option(
+        help="auto, fp32, bf16 or fp16.",
+        rich_help_panel="Machine",
+        autocompletion=one_of("auto", "fp32", "bf16", "fp16"),
+    ),
 ]
 Threads = Annotated[
     int | None,
@@ -35,6 +77,7 @@ TileSize = Annotated[
         "--tile",
         help="Longest side of a tile: auto, a multiple of 8, or 0 for the whole picture.",
         rich_help_panel="Tiles",
+        autocompletion=one_of("auto", "0", "128", "256", "512"),
     ),
 ]
 Overlap = Annotated[
@@ -50,6 +93,7 @@ Routing = Annotated[
     typer.Option(
         help="image: experts chosen once for the picture; tile: for each tile; 0 to 3: forced.",
         rich_help_panel="Model",
+        autocompletion=one_of("image", "tile", "0", "1", "2", "3"),
     ),
 ]
 MaxPixels = Annotated[
@@ -71,6 +115,17 @@ Verbose = Annotated[
 ]
 
 DEFAULT_MAX_PIXELS = "1e9"
+
+
+def examples(*commands: str, more: str = "") -> str:
+    """What stands below a command's help.
+
+    Args:
+        commands: as a person would type them.
+        more: a paragraph after them.
+    """
+    # rich breaks lines at empty ones alone
+    return "\n\n".join(("Examples:", *(f"  {command}" for command in commands), more)).rstrip()
 
 
 def parse_max_pixels(text: str) -> int:

@@ -10,7 +10,7 @@ from moce_cli.degradations.degrading import degrade
 from moce_cli.degradations.kinds import KINDS, Kind, Stage
 from moce_cli.degradations.plans import SUITE, Strength, draw, mix, needs_codec, suite_plan
 from moce_cli.degradations.step import Plan, Step
-from moce_cli.degradations.whole import chances, degrade_picture
+from moce_cli.degradations.whole import chances, colourless, degrade_picture
 
 __all__ = [
     "KINDS",
@@ -21,6 +21,7 @@ __all__ = [
     "Step",
     "Strength",
     "chances",
+    "colourless",
     "degrade",
     "degrade_picture",
     "draw",

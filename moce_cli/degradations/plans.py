@@ -28,6 +28,7 @@ def draw(
     *,
     extent: float | None = None,
     kernels: Path | None = None,
+    truncation: float = 0.0,
 ) -> Step:
     """Draw all that one degradation needs.
 
@@ -38,6 +39,7 @@ def draw(
         extent: longest side in pixels of the scene in which haze, rain and snow are laid out;
             give a whole picture its own, else a size is drawn of which a crop is a piece.
         kernels: a folder of measured kernels, or one file; `kernel` needs it.
+        truncation: chance that `noise` is truncated to 8 bits, as the field's is, not rounded.
 
     Raises:
         UsageError: an unknown kind, a strength out of range, or no folder of kernels.
@@ -47,6 +49,8 @@ def draw(
     chosen = _strength(KINDS[kind], rng, strength)
     if extent is None and kind in ("haze", "rain", "snow"):
         extent = _scene(rng)
+    if kind == "noise":
+        return Step(kind, {"strength": chosen, **sensor.draw_noise(truncation, rng)})
     return Step(kind, {"strength": chosen, **_others(kind, chosen, rng, extent or 0.0, kernels)})
 
 
@@ -111,6 +115,7 @@ def mix(
     *,
     extent: float | None = None,
     kernels: Path | None = None,
+    truncation: float = 0.0,
 ) -> Plan:
     """Draw a mixture, whatever order it is named in.
 
@@ -119,6 +124,7 @@ def mix(
         rng: as for `draw`.
         extent: as for `draw`; one scene for the mixture.
         kernels: as for `draw`.
+        truncation: as for `draw`.
 
     Raises:
         UsageError: as `draw`; or a kind that is named twice.
@@ -132,7 +138,7 @@ def mix(
     if extent is None:
         extent = _scene(rng)
     return tuple(
-        draw(kind, rng, wanted[kind], extent=extent, kernels=kernels)
+        draw(kind, rng, wanted[kind], extent=extent, kernels=kernels, truncation=truncation)
         for kind in ORDER
         if kind in wanted
     )

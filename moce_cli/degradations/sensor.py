@@ -87,12 +87,26 @@ def sensor(pictures: Tensor, steps: Sequence[Step], generator: torch.Generator) 
     return to_encoded(light + finished(noise, steps))
 
 
-def draw_noise(strength: float, rng: np.random.Generator) -> dict[str, Value]:
-    """Nothing but its strength."""
-    return {}
+ROUNDING = 2.0**-12
+"""In levels: more than float32 loses of a whole one, so that truncating a level leaves it."""
+
+
+def draw_noise(truncation: float, rng: np.random.Generator) -> dict[str, Value]:
+    """Whether the noisy values are truncated, with that chance; without one nothing is drawn."""
+    return {"truncate": True} if truncation and rng.random() < truncation else {}
 
 
 def noise(pictures: Tensor, steps: Sequence[Step], generator: torch.Generator) -> Tensor:
-    """Pictures `(B, 3, H, W)` with white Gaussian noise on encoded values, the field's."""
+    """Pictures `(B, 3, H, W)` with white Gaussian noise on encoded values, the field's.
+
+    The parameter "truncate" may be left out. Where it is true, noisy values are cut down to whole
+    levels of 8 bits, as the field's benchmarks do: half a level darker than rounded ones.
+    """
     (sigma,) = columns(steps, ("strength",), pictures)
-    return pictures + sigma / 255 * normal(tuple(pictures.shape), generator, pictures)
+    noisy = pictures + sigma / 255 * normal(tuple(pictures.shape), generator, pictures)
+    cut = [bool(step.parameters.get("truncate")) for step in steps]
+    if not any(cut):
+        return noisy
+    levels = (noisy.clamp(0.0, 1.0) * 255 + ROUNDING).floor()
+    rows = torch.tensor(cut, device=pictures.device)[:, None, None, None]
+    return torch.where(rows, levels / 255, noisy)

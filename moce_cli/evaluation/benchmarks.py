@@ -141,15 +141,21 @@ def _cbsd68(folder: Path) -> list[Row]:
     for sigma in SIGMAS:
         stream = NoiseStream(files)
         samples = tuple(
-            Sample(path.name, path.stem, functools.partial(_noisy, path, i, sigma, stream))
+            Sample(
+                path.name, str(path.resolve()), functools.partial(_noisy, path, i, sigma, stream)
+            )
             for i, path in enumerate(files)
         )
         protocol = (
             f"middles of multiples of {MULTIPLE}, seed 0 for each sigma, files sorted, noise "
             f"clipped and truncated to 8 bits; {_FLOATS}"
         )
-        rows.append(Row("CBSD68", f"noise {sigma}", samples, quantised=False, protocol=protocol))
+        rows.append(_by_the_paper("CBSD68", f"noise {sigma}", samples, protocol))
     return rows
+
+
+def _by_the_paper(dataset: str, name: str, samples: tuple[Sample, ...], protocol: str) -> Row:
+    return Row(dataset, name, samples, quantised=False, paper=True, protocol=protocol)
 
 
 def _paired(
@@ -159,10 +165,11 @@ def _paired(
     multiple: int = MULTIPLE,
 ) -> Row:
     samples = tuple(
-        Sample(d.name, c.stem, functools.partial(read_pair, d, c, multiple)) for d, c in pairs
+        Sample(d.name, str(c.resolve()), functools.partial(read_pair, d, c, multiple))
+        for d, c in pairs
     )
     crop = f"middles of multiples of {multiple}" if multiple > 1 else "no crop"
-    return Row(dataset, name, samples, quantised=False, protocol=f"{crop}; {_FLOATS}")
+    return _by_the_paper(dataset, name, samples, f"{crop}; {_FLOATS}")
 
 
 def _in_order(degraded: Sequence[Path], clean: Sequence[Path]) -> list[tuple[Path, Path]]:

@@ -26,7 +26,8 @@ class Sample:
 
     name: str
     picture: str
-    """The clean picture it was made from: rows that share it are not independent."""
+    """The clean picture it was made from, a file's resolved path: rows that share it are not
+    independent."""
     load: Callable[[], Pair] = field(repr=False)
     """Reads or makes the pair; raises InputError."""
 
@@ -40,6 +41,8 @@ class Row:
     samples: tuple[Sample, ...] = field(repr=False)
     quantised: bool = True
     """Whether the 8-bit (16-bit) result that a user gets is scored, or the floats before it."""
+    paper: bool = False
+    """Whether it is scored by the paper's protocol: whole pictures in fp32, unless asked for."""
     protocol: str = ""
     """How the samples came about, in a sentence."""
 
@@ -165,5 +168,7 @@ def pair_by_stem(
 
 def pair_row(dataset: str, name: str, pairs: Sequence[tuple[Path, Path]], **options: Any) -> Row:  # noqa: ANN401 -- of Row
     """A row of two files each, cropped to no multiple."""
-    samples = tuple(Sample(d.name, c.stem, functools.partial(read_pair, d, c)) for d, c in pairs)
+    samples = tuple(
+        Sample(d.name, str(c.resolve()), functools.partial(read_pair, d, c)) for d, c in pairs
+    )
     return Row(dataset, name, samples, **options)

@@ -21,6 +21,8 @@ class Information:
     """Of the empirical distribution: small samples make it too large."""
     shuffled: float
     """The same with shuffled labels, the mean of several: what is chance."""
+    shuffled_95: float
+    """Which 95 % of the shuffles stay below."""
     entropy: float
     """Of the variable: it cannot tell more."""
 
@@ -40,6 +42,9 @@ class RoutingInformation:
     """All blocks' choices together."""
     damage_entropy: float
     """Of the rows: what there is to know."""
+    within_pictures: bool
+    """Whether labels were shuffled within each picture, so that what the choice tells about the
+    picture alone counts as chance; else among all, for no picture is in two rows."""
 
     @property
     def best_block(self) -> int:
@@ -49,22 +54,30 @@ class RoutingInformation:
 
 
 def routing_information(
-    experts: npt.NDArray[np.int64], rows: npt.NDArray[np.int64], seed: int = 0
+    experts: npt.NDArray[np.int64],
+    rows: npt.NDArray[np.int64],
+    pictures: npt.NDArray[np.int64],
+    seed: int = 0,
 ) -> RoutingInformation:
     """Measure it.
 
     Args:
         experts: `(N, blocks, k)`, in descending order of the gate.
         rows: `(N,)`, the damage of each sample.
+        pictures: `(N,)`, the clean picture of each sample.
         seed: of the shuffles.
     """
     labels = rows.tolist()
+    within = len(set(zip(labels, pictures.tolist(), strict=True))) > len(set(pictures.tolist()))
+    groups = pictures if within else np.zeros_like(pictures)
 
     def tell(choices: npt.NDArray[np.int64]) -> Information:
         variable = [tuple(choice) for choice in choices.reshape(len(choices), -1).tolist()]
+        chance = shuffled_information(variable, labels, groups, shuffles=SHUFFLES, seed=seed)
         return Information(
             mutual_information(variable, labels),
-            shuffled_information(variable, labels, shuffles=SHUFFLES, seed=seed),
+            float(chance.mean()),
+            float(np.quantile(chance, 0.95)),
             entropy(variable),
         )
 
@@ -72,4 +85,5 @@ def routing_information(
         tuple(tell(experts[:, block]) for block in range(experts.shape[1])),
         tell(experts),
         entropy(labels),
+        within,
     )

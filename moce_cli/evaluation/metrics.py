@@ -12,7 +12,7 @@ import importlib.util
 import io
 import math
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -29,6 +29,8 @@ Double = npt.NDArray[np.float64]
 GAUSSIAN_SIGMA = 1.5
 GAUSSIAN_RADIUS = 5  # 3.5 sigma, rounded
 UNIFORM_SIDE = 7
+MOST_DB = 100.0
+"""What a picture counts at most in a mean, so that an equal one leaves it finite."""
 _C1, _C2 = 0.01**2, 0.03**2  # for a range of 1
 _BACKBONE = "alexnet-owt-7be5be79.pth"
 
@@ -76,6 +78,22 @@ def psnr(a: Array, b: Array) -> float:
     _check(a, b)
     error = float(np.mean(np.square(a.astype(np.float64) - b.astype(np.float64))))
     return math.inf if error == 0 else -10 * math.log10(error)
+
+
+def mean_psnr(values: Iterable[float]) -> float:
+    """The mean over pictures: infinite if all are equal to the clean ones, else each is capped.
+
+    One equal picture among others counts `MOST_DB`.
+    """
+    array = np.asarray(list(values), dtype=np.float64)
+    if not array.size:
+        return math.nan
+    return math.inf if np.isposinf(array).all() else float(capped(array).mean())
+
+
+def capped(values: npt.ArrayLike) -> Double:
+    """PSNRs in dB, at most `MOST_DB` each, so that differences stay finite."""
+    return np.minimum(np.asarray(values, dtype=np.float64), MOST_DB)
 
 
 def ssim_gaussian(a: Array, b: Array) -> float:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from types import ModuleType
 from typing import Any, cast
@@ -14,25 +13,29 @@ import numpy.typing as npt
 from moce_cli.errors import InputError, MoceError
 from moce_cli.evaluation.datasets import Row, middle, unit
 from moce_cli.evaluation.dehaze import dehaze
-from moce_cli.evaluation.metrics import psnr
+from moce_cli.evaluation.metrics import MOST_DB, psnr
+from moce_cli.evaluation.tuning import Axis, Parameters, search
 from moce_cli.pictures import to_depth
 from moce_cli.pictures.opencv import opencv
 
 Array = npt.NDArray[Any]
-Parameters = Mapping[str, float]
 
 TUNING_SIDE = 192
 TUNING_PICTURES = 8
+NOTHING = "nothing better than the input"
+"""What a filter's parameters are where no setting helps."""
 
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """A filter and the parameters that are tried."""
+    """A filter and what may be chosen of it."""
 
     name: str
-    grid: tuple[Parameters, ...]
+    axes: tuple[Axis, ...]
     run: Callable[[Array, Parameters], Array] = field(repr=False)
     """`(H, W, 3)` uint8 to the same."""
+    of_size: bool = False
+    """Its parameters are shares of the picture's size: it is tuned on whole pictures, reduced."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,23 +43,20 @@ class Tuned:
     """A filter with the parameters that were best."""
 
     way: Way
-    parameters: Parameters
+    parameters: Parameters | None
+    """None where no setting was better than the input: then the picture is left as it is."""
     tuned_on: str
     """Which parts of which files, for the reader."""
 
     def __call__(self, picture: Array) -> Array:
         """Filter `(H, W, 3)` uint8."""
-        return self.way.run(picture, self.parameters)
+        return picture if self.parameters is None else self.way.run(picture, self.parameters)
 
     def describe(self) -> str:
         """The parameters in a few words."""
-        return ", ".join(f"{name} {value:g}" for name, value in self.parameters.items())
-
-
-def _grid(**values: Sequence[float]) -> tuple[Parameters, ...]:
-    return tuple(
-        dict(zip(values, choice, strict=True)) for choice in itertools.product(*values.values())
-    )
+        if self.parameters is None:
+            return NOTHING
+        return ", ".join(f"{name} {value:.3g}" for name, value in self.parameters.items())
 
 
 def _non_local_means(cv2: ModuleType, picture: Array, p: Parameters) -> Array:
@@ -77,44 +77,68 @@ def _unsharp(cv2: ModuleType, picture: Array, p: Parameters) -> Array:
     return cv2.addWeighted(picture, 1 + p["amount"], soft, -p["amount"], 0)
 
 
+def _dehaze(picture: Array, p: Parameters) -> Array:
+    share = p["patch share"] * min(picture.shape[:2])
+    return dehaze(picture, omega=p["omega"], patch=max(3, 2 * int(share / 2) + 1))
+
+
 def ways() -> tuple[Way, ...]:
-    """All filters with their grids.
+    """All filters with what may be chosen of them.
 
     Raises:
         MoceError: OpenCV can't be loaded.
     """
     cv2 = opencv()
+    strengths = (1.0, 4.0, 16.0, 64.0)
     return (
         Way(
             "non-local means",
-            _grid(h=(3, 6, 9, 12, 16, 21, 27, 35), hColor=(8, 16, 28)),
+            (Axis("h", strengths, 0.25, 256), Axis("hColor", strengths, 0.25, 256)),
             lambda x, p: _non_local_means(cv2, x, p),
         ),
         Way(
             "bilateral",
-            _grid(sigmaColor=(10, 20, 40, 80, 120, 180), sigmaSpace=(1.5, 3, 6)),
+            (
+                Axis("sigmaColor", (4, 16, 64, 256), 1, 1024),
+                Axis("sigmaSpace", (1, 2, 4), 0.5, 16),
+            ),
             lambda x, p: cv2.bilateralFilter(x, 0, p["sigmaColor"], p["sigmaSpace"]),
         ),
-        Way("median", _grid(ksize=(3, 5, 7, 9)), lambda x, p: cv2.medianBlur(x, int(p["ksize"]))),
+        Way(
+            "median",
+            (Axis("ksize", (3, 5, 7, 9), 3, 99, step=2, whole=True),),
+            lambda x, p: cv2.medianBlur(x, int(p["ksize"])),
+        ),
         Way(
             "Gaussian",
-            _grid(sigma=(0.4, 0.5, 0.6, 0.8, 1.0, 1.3, 1.6, 2.0, 2.6, 3.4)),
+            (Axis("sigma", (0.2, 0.4, 0.8, 1.6, 3.2), 0.1, 64),),
             lambda x, p: cv2.GaussianBlur(x, (0, 0), p["sigma"]),
         ),
         Way(
             "unsharp masking",
-            _grid(sigma=(0.8, 1.5, 2.5, 4), amount=(0.15, 0.3, 0.6, 1, 2, 4)),
+            (
+                Axis("sigma", (0.5, 1, 2, 4), 0.2, 64),
+                Axis("amount", (0.125, 0.5, 2), 1 / 64, 64),
+            ),
             lambda x, p: _unsharp(cv2, x, p),
         ),
         Way(
             "CLAHE",
-            _grid(clip=(1, 2, 4, 8, 16, 40), tiles=(1, 2, 4, 8)),
+            (
+                Axis("clip", (1, 4, 16), 0.25, 256),
+                Axis("tiles", (1, 2, 4, 8), 1, 32, step=1, whole=True),
+            ),
             lambda x, p: _equalise(cv2, x, p),
+            of_size=True,
         ),
         Way(
             "dark channel",
-            _grid(omega=(0.1, 0.3, 0.5, 0.7, 0.85, 0.95), patch=(7, 15)),
-            lambda x, p: dehaze(x, omega=p["omega"], patch=int(p["patch"])),
+            (
+                Axis("omega", (0.1, 0.3, 0.5, 0.7, 0.85, 0.95), 0.02, 1, step=1.4),
+                Axis("patch share", (0.02, 0.04, 0.08, 0.16), 0.005, 0.5),
+            ),
+            _dehaze,
+            of_size=True,
         ),
     )
 
@@ -132,38 +156,59 @@ def tune(
     Args:
         row: the very samples that will be compared.
         choices: filters.
-        side: of the middles that are tried, in pixels.
+        side: of the middles, and longest side of the reduced pictures, that are tried, in pixels.
         pictures: how many of the row's are tried, spread evenly.
         progress: called after every filter.
 
     Raises:
         InputError: no sample can be read.
     """
-    pairs: list[tuple[Array, Array]] = []
+    middles: list[tuple[Array, Array]] = []
+    wholes: list[tuple[Array, Array]] = []
     failure: MoceError = InputError(f"{row.name} has no pictures")
     for sample in row.limited(pictures).samples:
         try:
-            degraded, clean = sample.load()
+            degraded, clean = (to_depth(picture, 8) for picture in sample.load())
         except MoceError as error:
             failure = error  # told when the row is scored
             continue
-        pairs.append((to_depth(middle(degraded, side), 8), unit(middle(clean, side))))
-    if not pairs:
+        middles.append((middle(degraded, side), unit(middle(clean, side))))
+        wholes.append((_reduced(degraded, side), unit(_reduced(clean, side))))
+    if not middles:
         raise failure
-    side = min(side, max(max(clean.shape) for _, clean in pairs))
-    what = f"the middle {side} px of {len(pairs)} of {len(row.samples)} pictures"
+    of = f"{len(middles)} of {len(row.samples)} pictures"
+    seen = min(side, max(max(clean.shape[:2]) for _, clean in middles))
     tuned: list[Tuned] = []
     for way in choices:
-
-        def score(parameters: Parameters, way: Way = way) -> float:
-            # a picture that comes back as it was must not outweigh the others
-            dbs = (min(psnr(unit(way.run(a, parameters)), b), 100.0) for a, b in pairs)
-            return sum(dbs) / len(pairs)
-
-        tuned.append(Tuned(way, max(way.grid, key=score), what))
+        pairs = wholes if way.of_size else middles
+        what = (
+            f"{of}, whole, reduced to {side} px" if way.of_size else f"the middle {seen} px of {of}"
+        )
+        parameters, best = search(
+            way.axes, lambda p, w=way, on=pairs: _mean_psnr(on, lambda x: w.run(x, p))
+        )
+        helps = best > _mean_psnr(pairs, lambda x: x)
+        tuned.append(Tuned(way, parameters if helps else None, what))
         if progress:
             progress()
     return tuned
+
+
+def _mean_psnr(pairs: Sequence[tuple[Array, Array]], run: Callable[[Array], Array]) -> float:
+    made = ((run(a), b) for a, b in pairs)
+    # a picture that comes back as it was must not outweigh the others
+    return sum(min(psnr(unit(a), b), MOST_DB) for a, b in made) / len(pairs)
+
+
+def _reduced(picture: Array, side: int) -> Array:
+    """With a longest side of at most `side`."""
+    height, width = picture.shape[:2]
+    share = side / max(height, width)
+    if share >= 1:
+        return picture
+    size = (max(1, round(width * share)), max(1, round(height * share)))
+    cv2 = cast("Any", opencv())
+    return cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
 
 
 def use_threads(threads: int) -> None:

@@ -14,6 +14,7 @@ from moce_cli.checkpoints import Checkpoint, build
 from moce_cli.errors import InputError, MoceError
 from moce_cli.evaluation.datasets import Row
 from moce_cli.evaluation.information import RoutingInformation, routing_information
+from moce_cli.evaluation.metrics import mean_psnr
 from moce_cli.evaluation.passes import Case, Choice, Doubles, Ints, Outcome, Passes
 from moce_cli.evaluation.statistics import (
     clustered,
@@ -77,6 +78,8 @@ class OracleReport:
     model: str
     side: int
     seed: int
+    precision: str
+    device: str
     pictures: int
     router_psnr: float
     router_macs: float
@@ -105,7 +108,7 @@ def gather(
     Raises:
         InputError: no sample could be read.
     """
-    pictures: dict[tuple[str, str], int] = {}
+    pictures: dict[str, int] = {}
     cases: list[Case] = []
     inputs: list[float] = []
     failed: list[tuple[str, MoceError]] = []
@@ -116,7 +119,7 @@ def gather(
             except MoceError as error:
                 failed.append((sample.name, error))
             else:
-                picture = pictures.setdefault((row.dataset, sample.picture), len(pictures))
+                picture = pictures.setdefault(sample.picture, len(pictures))
                 cases.append(Case(index, picture, degraded, clean))
                 difference = degraded.astype(np.float64) - clean
                 inputs.append(float(np.mean(difference**2)) / 255**2)
@@ -193,12 +196,14 @@ def ask_oracle(
         model,
         side,
         seed,
+        precision,
+        str(device),
         len(set(of_picture)),
         over_pictures(routed.psnr),
         over_pictures(routed.macs),
         tuple(rivals),
         tuple(results),
-        routing_information(choice.experts, of_row, seed),
+        routing_information(choice.experts, of_row, of_picture, seed),
         rank_correlation([r.input_psnr for r in results], [r.macs[ROUTER] for r in results]),
         (float(min(macs)), float(max(macs))),
         tuple(failed),
@@ -274,7 +279,7 @@ def _row(
         row.dataset,
         row.name,
         int(mine.sum()),
-        float(inputs[mine].mean()),
+        mean_psnr(inputs[mine].tolist()),
         psnr,
         gain,
         macs,

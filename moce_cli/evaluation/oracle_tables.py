@@ -35,8 +35,10 @@ def _rivals(report: OracleReport) -> Table:
         tuple(lines),
         notes=(
             f"middles of {report.side} px of {report.pictures} pictures in {len(report.rows)} rows "
-            f"of damage, seed {report.seed}; differences are of pictures, each the mean over its "
-            "rows; rivals run with the gates that the router gave its own choice",
+            f"of damage, seed {report.seed}, "
+            f"{report.precision} on {report.device}; differences are of pictures, "
+            "each the mean over its rows; rivals run with the gates that the router gave its own "
+            "choice",
             _verdict(report),
         ),
     )
@@ -95,6 +97,7 @@ def _information(report: OracleReport) -> Table:
             name + (" (tells most)" if name == f"block {best}" else ""),
             f"{i.bits:.3f}",
             f"{i.shuffled:.3f}",
+            f"{i.shuffled_95:.3f}",
             f"{i.beyond_chance:+.3f}",
             f"{i.entropy:.3f}",
         )
@@ -102,11 +105,23 @@ def _information(report: OracleReport) -> Table:
     ]
     return Table(
         f"What the routing tells about the damage, {report.model}",
-        ("choice of", "bits", "shuffled labels", "beyond chance", "entropy of the choice"),
+        (
+            "choice of",
+            "bits",
+            "shuffled labels",
+            "95 % of them below",
+            "beyond chance",
+            "entropy of the choice",
+        ),
         tuple(lines),
         notes=(
             f"mutual information with the row of damage, of which there are "
-            f"{told.damage_entropy:.3f} bits to know",
+            f"{told.damage_entropy:.3f} bits to know; labels were "
+            + (
+                "shuffled within each picture"
+                if told.within_pictures
+                else "shuffled among all pictures, for none is in two rows"
+            ),
         ),
     )
 
@@ -119,6 +134,11 @@ def oracle_objects(report: OracleReport) -> list[dict[str, Any]]:
         "model": report.model,
         "side": report.side,
         "seed": report.seed,
+        "tile": 0,
+        "overlap": 0,
+        "precision": report.precision,
+        "routing": "image",
+        "device": report.device,
         "pictures": report.pictures,
         "rows": len(report.rows),
         "psnr": number(report.router_psnr),
@@ -127,6 +147,7 @@ def oracle_objects(report: OracleReport) -> list[dict[str, Any]]:
         "cost_correlation": number(report.cost_correlation),
         "damage_entropy": number(told.damage_entropy),
         "information": {
+            "within_pictures": told.within_pictures,
             "blocks": [_told(asdict(block), block.beyond_chance) for block in told.blocks],
             "best_block": told.best_block,
             "joint": _told(asdict(told.joint), told.joint.beyond_chance),

@@ -11,15 +11,13 @@ import numpy.typing as npt
 import torch
 
 from moce_cli.errors import MoceError
+from moce_cli.evaluation.metrics import MOST_DB
 from moce_cli.network import BlockRouting, MoCEIR
 from moce_cli.network.cost import forward_cost
 
 Array = npt.NDArray[Any]
 Doubles = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
-
-MOST_DB = 100.0
-"""Stands for pictures that are equal: differences must stay finite."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ import numpy as np
 
 from moce_cli.errors import MoceError
 from moce_cli.evaluation.datasets import Array, Row, middle, unit
-from moce_cli.evaluation.metrics import Lpips, Scores, measure
+from moce_cli.evaluation.metrics import Lpips, Scores, capped, mean_psnr, measure
 from moce_cli.evaluation.opencv import Tuned
 from moce_cli.evaluation.statistics import mean_and_error
 from moce_cli.pictures import to_depth
@@ -24,6 +24,26 @@ SHOWN_SIDE = 288
 """Pixels of the middles that a result keeps for the page."""
 INPUT = "input"
 """The way that does nothing: every other is compared with it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How a model was run."""
+
+    tile: int
+    """Longest side; 0 is the whole picture."""
+    overlap: int
+    precision: str
+    routing: str
+    device: str
+
+    def describe(self) -> str:
+        """In a few words."""
+        tile = f"tile {self.tile}" + (" (whole pictures)" if self.tile == 0 else "")
+        return (
+            f"{tile}, overlap {self.overlap}, {self.precision}, routing {self.routing}, "
+            f"on {self.device}"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +58,7 @@ class WayResult:
     psnr_error: float | None
     """Standard error of the mean PSNR over pictures; None where there is none."""
     gain: float | None
-    """Mean PSNR less the input's; None where the input is perfect."""
+    """Mean PSNR less the input's, pictures capped; None where every input is perfect."""
     gain_error: float | None
     """Standard error of the gain, pictures paired."""
     seconds_per_megapixel: float
@@ -49,6 +69,8 @@ class WayResult:
     """A model's: the share of decisions that fell to each expert."""
     saved_of_network: float | None = None
     """A model's: work of experts that was skipped, as a share of the network's."""
+    settings: tuple[Settings, ...] = ()
+    """A model's: every one that was met, the most frequent first."""
     least_psnr: float = math.nan
     """Of the worst picture."""
 
@@ -102,20 +124,21 @@ class _Record:
     seconds: float = 0.0
     pictures: list[tuple[str, Scores]] = field(default_factory=list[tuple[str, Scores]])
     experts: Counter[int] = field(default_factory=Counter[int])
+    settings: Counter[Settings] = field(default_factory=Counter[Settings])
     saved: list[float] = field(default_factory=list[float])
 
     def result(self, baseline: _Record, megapixels: float) -> WayResult:
         psnrs = [scores.psnr for _, scores in self.pictures]
         before = [scores.psnr for _, scores in baseline.pictures]
         gain, gain_error = None, None
-        if self is not baseline and all(map(math.isfinite, before)):
-            gain, gain_error = mean_and_error(np.subtract(psnrs, before))
+        if self is not baseline and not all(map(math.isinf, before)):
+            gain, gain_error = mean_and_error(capped(psnrs) - capped(before))
         decisions = self.experts.total()
         return WayResult(
             self.way,
             self.kind,
             mean_scores([scores for _, scores in self.pictures]),
-            mean_and_error(psnrs)[1],
+            None if all(map(math.isinf, psnrs)) else mean_and_error(capped(psnrs))[1],
             gain,
             gain_error,
             self.seconds / megapixels,
@@ -124,6 +147,7 @@ class _Record:
             tuned_on=self.filter.tuned_on if self.filter else "",
             experts={e: n / decisions for e, n in sorted(self.experts.items())},
             saved_of_network=float(np.mean(self.saved)) if self.saved else None,
+            settings=tuple(settings for settings, _ in self.settings.most_common()),
             least_psnr=min(psnrs),
         )
 
@@ -137,7 +161,7 @@ def mean_scores(scores: Sequence[Scores]) -> Scores:
 
     lpips = [s.lpips for s in scores if s.lpips is not None]
     return Scores(
-        mean(s.psnr for s in scores),
+        mean_psnr(s.psnr for s in scores),
         mean(s.ssim_gaussian for s in scores),
         mean(s.ssim_uniform for s in scores),
         mean(lpips) if lpips else None,
@@ -195,6 +219,9 @@ def score_row(
             record.pictures.append((sample.name, measure(unit(restored), reference, lpips)))
             record.seconds += report.seconds
             record.experts.update(report.experts)
+            plan = report.plan
+            settings = (plan.tile, plan.overlap, report.precision, report.routing, report.device)
+            record.settings[Settings(*settings)] += 1
             record.saved.append(report.macs.saved_of_network)
         eight_bit = to_depth(degraded, 8)
         for record, tuned in zip(of_filters, filters, strict=True):
@@ -212,10 +239,12 @@ def score_row(
     if not baseline.pictures:
         raise failed[0][1] if failed else MoceError(f"{row.name} has no pictures")
     records = (baseline, *of_models, *of_filters)
+    protocol = row.protocol if quantised == row.quantised else _other_output(row, quantised)
+    met = dict.fromkeys(s.describe() for record in of_models for s in record.settings)
     return RowResult(
         row.dataset,
         row.name,
-        row.protocol if quantised == row.quantised else _other_output(row, quantised),
+        "; ".join(filter(None, (protocol, " or ".join(met)))),
         quantised,
         pixels / 1e6,
         tuple(record.result(baseline, pixels / 1e6) for record in records),

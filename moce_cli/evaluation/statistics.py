@@ -53,15 +53,30 @@ def mutual_information(a: Sequence[Hashable], b: Sequence[Hashable]) -> float:
 
 
 def shuffled_information(
-    a: Sequence[Hashable], b: Sequence[Hashable], *, shuffles: int = 100, seed: int = 0
-) -> float:
-    """The mean of `mutual_information` when `b` is shuffled: what chance alone would show."""
+    a: Sequence[Hashable],
+    b: Sequence[Hashable],
+    groups: npt.ArrayLike,
+    *,
+    shuffles: int = 100,
+    seed: int = 0,
+) -> Doubles:
+    """`mutual_information` when `b` is shuffled within groups: what chance alone would show.
+
+    What `a` says about the group stays as it is.
+
+    Returns:
+        `(shuffles,)`, bits.
+    """
     random = np.random.default_rng(seed)
-    total = 0.0
-    for _ in range(shuffles):
-        order = random.permutation(len(b))
-        total += mutual_information(a, [b[i] for i in order])
-    return total / shuffles
+    labels = np.asarray(groups)
+    members = [np.flatnonzero(labels == label) for label in np.unique(labels)]
+    found = np.empty(shuffles)
+    for shuffle in range(shuffles):
+        order = np.arange(len(b))
+        for indices in members:
+            order[indices] = random.permutation(indices)
+        found[shuffle] = mutual_information(a, [b[i] for i in order.tolist()])
+    return found
 
 
 def ranks(values: npt.ArrayLike) -> Doubles:

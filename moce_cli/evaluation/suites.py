@@ -114,7 +114,7 @@ def suite_rows(folder: Path, names: Sequence[str], seed: int = 0) -> list[Row]:
             tuple(
                 Sample(
                     called[i],
-                    called[i],
+                    str(path.resolve()),
                     functools.partial(_load, shelf, path, name, sample_seed(seed, i)),
                 )
                 for i, path in enumerate(files)

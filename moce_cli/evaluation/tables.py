@@ -12,6 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from moce_cli.evaluation.metrics import MOST_DB, mean_psnr
+from moce_cli.evaluation.opencv import NOTHING
 from moce_cli.evaluation.score import RowResult, WayResult
 
 EQUAL = "equal"
@@ -128,7 +130,10 @@ def _score_line(
     if with_filters:
         best = result.best_filter
         cells.append(decibels(best.scores.psnr) if best else "")
-        cells.append(f"{best.way} ({best.parameters})" if best else "")
+        if best and best.parameters == NOTHING:
+            cells.append(NOTHING)
+        else:
+            cells.append(f"{best.way} ({best.parameters})" if best else "")
     return (*cells, shares(models[0].experts))
 
 
@@ -143,12 +148,16 @@ def _average_line(
         return float(np.mean(kept)) if kept else math.nan
 
     label = f"average of {len(damaged)}" + (" damaged" if len(damaged) < len(results) else "")
-    cells = [""] * several + [label, "", decibels(mean(r.ways[0].scores.psnr for r in damaged))]
+    cells = [""] * several + [
+        label,
+        "",
+        decibels(mean_psnr(r.ways[0].scores.psnr for r in damaged)),
+    ]
     per_model = sum(h.endswith("gain") for h in headers)
     for index in range(per_model):
         ways = [r.of_kind("model")[index] for r in damaged]
         gains = [way.gain for way in ways]
-        cells += [decibels(mean(w.scores.psnr for w in ways))]
+        cells += [decibels(mean_psnr(w.scores.psnr for w in ways))]
         cells += [signed(None if None in gains else mean(gains))]
         cells += [similarity(mean(w.scores.ssim_gaussian for w in ways))]
         cells += [similarity(mean(w.scores.ssim_uniform for w in ways))]
@@ -156,20 +165,25 @@ def _average_line(
             cells.append(f"{mean(w.scores.lpips for w in ways):.4f}")
     if "best filter dB" in headers:
         best = [r.best_filter for r in damaged]
-        cells += [decibels(mean(w.scores.psnr for w in best if w)), ""]
+        cells += [decibels(mean_psnr(w.scores.psnr for w in best if w)), ""]
     return (*cells, "")
 
 
 def _notes(results: Sequence[RowResult], with_filters: bool) -> tuple[str, ...]:
-    notes = ["PSNR of RGB in dB, mean over pictures ± its standard error; gain over the input"]
+    notes = [
+        "PSNR of RGB in dB, mean over pictures ± its standard error; gain over the input; beside "
+        f"others an equal picture counts {MOST_DB:g} dB, and none counts more"
+    ]
     for protocol in dict.fromkeys((r.dataset, r.protocol) for r in results):
         notes.append(f"{protocol[0]}: {protocol[1]}" if protocol[1] else protocol[0])
     if with_filters:
-        tuned = next(way.tuned_on for r in results for way in r.of_kind("opencv"))
-        names = ", ".join(way.way for way in results[0].of_kind("opencv"))
+        sets: dict[str, list[str]] = {}
+        for way in results[0].of_kind("opencv"):
+            sets.setdefault(way.tuned_on, []).append(way.way)
+        tuned = "; ".join(f"{', '.join(names)} (on {on})" for on, names in sets.items())
         notes.append(
-            f"best filter: of OpenCV's {names}, each with the parameters that are best on {tuned} "
-            "of the same row"
+            f"best filter: of OpenCV's, each with the parameters that are best on the row's own "
+            f"pictures, or left out where none is: {tuned}"
         )
     megapixels = sum(r.megapixels for r in results)
     for index, way in enumerate(results[0].of_kind("model")):
@@ -193,12 +207,17 @@ def score_objects(result: RowResult) -> list[dict[str, Any]]:
         {
             "kind": "score",
             **_facts(result, way),
+            "settings": [asdict(settings) for settings in way.settings],
             "failed": [
                 {"name": name, "message": error.message, "exit_code": error.exit_code}
                 for name, error in result.failed
             ],
             "scores": [
-                {"name": name, **{k: number(v) for k, v in asdict(scores).items()}}
+                {
+                    "name": name,
+                    **{k: number(v) for k, v in asdict(scores).items()},
+                    "psnr_equal": math.isinf(scores.psnr),
+                }
                 for name, scores in way.pictures
             ],
         }
@@ -207,6 +226,7 @@ def score_objects(result: RowResult) -> list[dict[str, Any]]:
 
 
 def _facts(result: RowResult, way: WayResult) -> dict[str, Any]:
+    run = way.settings[0] if way.settings else None  # what most pictures had
     return {
         "dataset": result.dataset,
         "damage": result.row,
@@ -219,6 +239,7 @@ def _facts(result: RowResult, way: WayResult) -> dict[str, Any]:
         "psnr": number(way.scores.psnr),
         "psnr_error": number(way.psnr_error),
         "psnr_equal": math.isinf(way.scores.psnr),
+        "psnr_cap": MOST_DB,
         "psnr_least": number(way.least_psnr),
         "gain": number(way.gain),
         "gain_error": number(way.gain_error),
@@ -228,6 +249,11 @@ def _facts(result: RowResult, way: WayResult) -> dict[str, Any]:
         "seconds_per_megapixel": number(way.seconds_per_megapixel),
         "experts": {str(e): number(share) for e, share in way.experts.items()},
         "saved_of_network": number(way.saved_of_network),
+        "tile": run.tile if run else None,
+        "overlap": run.overlap if run else None,
+        "precision": run.precision if run else None,
+        "routing": run.routing if run else None,
+        "device": run.device if run else None,
         "quantised": result.quantised,
         "protocol": result.protocol,
     }

@@ -25,6 +25,8 @@ from moce_cli.training.sources import (
 
 MARGIN = 8
 """Pixels of true surroundings on each side of a crop that is to be damaged."""
+TRUNCATION = 0.5
+"""Chance that noise is truncated to 8 bits, as in the benchmarks; else it is rounded."""
 _NUMBERS = {name: number for number, name in enumerate(KINDS)}
 
 Refuse = Callable[[RGB], str | None]
@@ -56,7 +58,7 @@ class Source(Protocol):
     """What crops are drawn from."""
 
     left_out: list[LeftOut]
-    """Pictures that are not drawn from: unreadable, too small, or of a test set."""
+    """Pictures that are not drawn from: unreadable, too small, of a test set, or measured on."""
 
     def __len__(self) -> int:
         """Samples in an epoch."""
@@ -88,7 +90,7 @@ def source_of(recipe: Recipe, refuse: Refuse) -> Source:
 
 
 class CleanSource:
-    """Clean pictures from folders, damaged on the fly."""
+    """Clean pictures from folders, damaged on the fly; half of the noise is truncated."""
 
     def __init__(self, recipe: Recipe, refuse: Refuse) -> None:
         data = recipe.data
@@ -123,7 +125,7 @@ class CleanSource:
             for strength in damage.kinds
             if rng.random() < strength.probability
         }
-        return mix(wanted, rng, kernels=self._kernels) if wanted else ()
+        return mix(wanted, rng, kernels=self._kernels, truncation=TRUNCATION) if wanted else ()
 
 
 class PairSource:

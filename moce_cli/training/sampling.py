@@ -60,9 +60,13 @@ class Batch:
 class Sampler:
     """Draws batches by step.
 
-    Every epoch goes through all pictures in an order of its own; each sample has a random stream
-    of its own. So a batch depends on the seed, the step and the stage alone, and what several
-    processes get in a step is together what one would get.
+    While a stage lasts, its crops follow one another through epochs, each of which holds every
+    picture once in an order of its own; each sample has a random stream of its own. So a batch
+    depends on the seed, the step and the stage alone, and what several processes get in a step is
+    together what one would get. A stage counts its epochs as if it had begun at step 0, whatever
+    went before: where stages change, an epoch is left unfinished and another entered midway.
+
+    Neither the field's test pictures nor the recipe's validation pictures are drawn from.
 
     Args:
         recipe: its data, stages and seed.
@@ -89,9 +93,11 @@ class Sampler:
                 )
         self.recipe, self.rank, self.world_size = recipe, rank, world_size
         self.on_device = on_device
-        self.source = source_of(recipe, TestSets().refuse)
+        known = TestSets()
+        if recipe.validation is not None:
+            known.hold_back(recipe.validation.folders)
+        self.source = source_of(recipe, known.refuse)
         self.left_out: list[LeftOut] = self.source.left_out
-        self._largest_batch = max(stage.batch for stage in recipe.stages)
         self._stage: int | None = None
 
     def set_stage(self, number: int) -> None:
@@ -118,7 +124,7 @@ class Sampler:
         local = settings.batch // self.world_size
         slots = range(self.rank * local, (self.rank + 1) * local)
         shares = self._shares(step, settings)
-        rows = [self._draw(step, slot, shares[slot], settings.crop) for slot in slots]
+        rows = [self._draw(step, stage, slot, shares[slot]) for slot in slots]
         seed = self._seed(_BATCH, step, self.rank)
         return _assemble(rows, settings.crop, seed, on_device=self.on_device)
 
@@ -132,17 +138,18 @@ class Sampler:
         places = (rng.permutation(stage.batch) + rng.random()) / stage.batch
         return places.tolist()
 
-    def _draw(self, step: int, slot: int, share: float, side: int) -> Crop:
-        epoch, place = divmod(step * self._largest_batch + slot, len(self.source))
-        order = _order(self.recipe.seed, epoch, len(self.source))
+    def _draw(self, step: int, stage: int, slot: int, share: float) -> Crop:
+        settings = self.recipe.stages[stage]
+        epoch, place = divmod(step * settings.batch + slot, len(self.source))
+        order = _order(self.recipe.seed, stage, epoch, len(self.source))
         rng = np.random.default_rng([self.recipe.seed, _SAMPLE, step, slot])
-        return self.source.draw(int(order[place]), share, side, rng)
+        return self.source.draw(int(order[place]), share, settings.crop, rng)
 
 
 @lru_cache(maxsize=64)
-def _order(seed: int, epoch: int, count: int) -> np.ndarray[Any, np.dtype[np.int64]]:
-    """An epoch's order of samples."""
-    return np.random.default_rng([seed, _EPOCH, epoch]).permutation(count)
+def _order(seed: int, stage: int, epoch: int, count: int) -> np.ndarray[Any, np.dtype[np.int64]]:
+    """The order of samples in an epoch of a stage."""
+    return np.random.default_rng([seed, _EPOCH, stage, epoch]).permutation(count)
 
 
 def _assemble(rows: list[Crop], side: int, seed: int, *, on_device: bool) -> Batch:

@@ -129,9 +129,9 @@ class Validation:
     """What is measured along the way, on pictures that are not trained on.
 
     Attributes:
-        folders: of clean pictures.
+        folders: of clean pictures; none of them is trained on, nor any that looks like one.
         rows: names in `degradations.SUITE`.
-        pictures: how many, from the first in sorted order.
+        pictures: how many, spread evenly over the folders in sorted order.
         crop: side of the middle that is taken of each, in pixels.
         every_steps: steps between two measurements; or
         every_seconds: seconds between two.

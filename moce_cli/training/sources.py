@@ -31,8 +31,12 @@ class LeftOut:
     why: str
 
 
-def find_pictures(folders: Sequence[Path]) -> list[Path]:
+def find_pictures(folders: Sequence[Path], option: str = "--data") -> list[Path]:
     """Every picture below the folders, in sorted order, each once; hidden ones are left alone.
+
+    Args:
+        folders: searched with all below them.
+        option: of `moce train`, with which others can be named.
 
     Raises:
         DatasetError: a folder is not there, cannot be read, or holds no pictures.
@@ -42,7 +46,7 @@ def find_pictures(folders: Sequence[Path]) -> list[Path]:
         if not folder.is_dir():
             kind = "is no folder" if folder.exists() else "is not there"
             raise DatasetError(
-                f"the folder {folder} {kind}", "name a folder of pictures with --data"
+                f"the folder {folder} {kind}", f"name a folder of pictures with {option}"
             )
         here = list(_walk(folder))
         if not here:
@@ -184,29 +188,41 @@ def explain_empty(what: str, left_out: Sequence[LeftOut]) -> DatasetError:
 
 
 def middles(folders: Sequence[Path], count: int, crop: int) -> list[tuple[str, RGB]]:
-    """The middles of the first pictures that are large enough, for validation.
+    """The middles of pictures spread evenly over the sorted list, for validation.
+
+    The list is cut into `count` even runs, and of each the picture in its middle is taken, or the
+    nearest to it that is readable and large enough. Where a run has none, others have to do.
 
     Returns:
-        name and `(crop, crop, 3)` uint8 of each, at most `count`.
+        name and `(crop, crop, 3)` uint8 of each, at most `count`, in sorted order.
 
     Raises:
         DatasetError: a folder is not there, or no picture is readable and large enough.
     """
-    found: list[tuple[str, RGB]] = []
-    left_out: list[LeftOut] = []
-    for path in find_pictures(folders):
-        if len(found) == count:
-            break
+    paths = find_pictures(folders, "--validation")
+    found: dict[int, RGB] = {}
+    left_out: dict[int, LeftOut] = {}
+
+    def take(number: int) -> bool:
         try:
-            rgb = decode_rgb(path, "it")
+            rgb = decode_rgb(paths[number], "it")
         except InputError as error:
-            left_out.append(LeftOut(path, error.message.removeprefix("it: ")))
-            continue
+            left_out[number] = LeftOut(paths[number], error.message.removeprefix("it: "))
+            return False
         if why := too_small(rgb, crop):
-            left_out.append(LeftOut(path, why))
-            continue
+            left_out[number] = LeftOut(paths[number], why)
+            return False
         top, left = ((side - crop) // 2 for side in rgb.shape[:2])
-        found.append((path.stem, np.ascontiguousarray(rgb[top : top + crop, left : left + crop])))
+        found[number] = np.ascontiguousarray(rgb[top : top + crop, left : left + crop])
+        return True
+
+    for run in range(count):
+        first, end = (place * len(paths) // count for place in (run, run + 1))
+        outward = sorted(range(first, end), key=lambda n: abs(2 * n - (first + end - 1)))
+        any(take(number) for number in outward)
+    for number in range(len(paths)):
+        if len(found) < count and number not in found and number not in left_out:
+            take(number)
     if not found:
-        raise explain_empty("the validation folder", left_out)
-    return found
+        raise explain_empty("the validation folder", [left_out[n] for n in sorted(left_out)])
+    return [(paths[number].stem, found[number]) for number in sorted(found)]

@@ -1,14 +1,21 @@
-"""The field's test pictures, so that none is trained on."""
+"""The field's test pictures and a run's validation pictures, so that none is trained on."""
 
 from __future__ import annotations
 
 import csv
 import hashlib
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from importlib.resources import files
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+
+from moce_cli.errors import InputError
+from moce_cli.runtime import usable_cores
+from moce_cli.training.sources import decode_rgb, find_pictures
 
 NEAR = 14
 """Of 128 bits: a picture whose hash differs by so many or fewer is taken for the same.
@@ -35,13 +42,40 @@ class TestSets:
             table = files("moce_cli.training").joinpath("testsets.csv").read_text(encoding="utf-8")
         rows = list(csv.DictReader(table.splitlines()))
         self.names = [f"{row['set']}/{row['name']}" for row in rows]
+        self._told = [f"the test picture {name}" for name in self.names]
         self._exact = {
-            (int(row["height"]), int(row["width"]), row["pixels_sha256"]): name
-            for row, name in zip(rows, self.names, strict=True)
+            (int(row["height"]), int(row["width"]), row["pixels_sha256"]): told
+            for row, told in zip(rows, self._told, strict=True)
         }
-        self._sizes = {(height, width) for height, width, _ in self._exact}
         words = [[int(row["dhash128"][:16], 16), int(row["dhash128"][16:], 16)] for row in rows]
         self.hashes = np.array(words, np.uint64)
+
+    def hold_back(self, folders: Sequence[Path]) -> None:
+        """Refuse these pictures, too: a run measures itself on them.
+
+        Args:
+            folders: of validation pictures; those that cannot be read are passed over.
+
+        Raises:
+            DatasetError: a folder is not there, or holds no pictures.
+        """
+
+        def look(path: Path) -> tuple[tuple[int, int, str], NDArray[np.uint64]] | None:
+            try:
+                rgb = decode_rgb(path)
+            except InputError:
+                return None
+            return _identity(rgb), difference_hashes(rgb)[0]
+
+        paths = find_pictures(folders, "--validation")
+        with ThreadPoolExecutor(usable_cores()) as threads:
+            seen = list(threads.map(look, paths))
+        for path, found in zip(paths, seen, strict=True):
+            if found is not None:
+                self._told.append(f"a validation picture, {path}")
+                self._exact.setdefault(found[0], self._told[-1])
+        hashes = [found[1] for found in seen if found is not None]
+        self.hashes = np.concatenate([self.hashes, *(word[None] for word in hashes)])
 
     def refuse(self, rgb: NDArray[np.uint8]) -> str | None:
         """Why a picture may not be trained on, or None.
@@ -49,22 +83,24 @@ class TestSets:
         Args:
             rgb: `(H, W, 3)`.
         """
-        height, width = rgb.shape[:2]
-        if (height, width) in self._sizes:
-            digest = hashlib.sha256(rgb.tobytes()).hexdigest()
-            if name := self._exact.get((height, width, digest)):
-                return f"it is the test picture {name}"
         distance = self.distances(rgb)
         nearest = int(distance.argmin())
-        if distance[nearest] <= NEAR:
-            return f"it looks like the test picture {self.names[nearest]}"
-        return None
+        if distance[nearest] > NEAR:
+            return None
+        if told := self._exact.get(_identity(rgb)):
+            return f"it is {told}"
+        return f"it looks like {self._told[nearest]}"
 
     def distances(self, rgb: NDArray[np.uint8]) -> NDArray[np.int64]:
-        """Bits in which a picture differs from each test picture, however it is turned, `(N,)`."""
+        """Bits in which a picture differs from each known one, however it is turned, `(N,)`."""
         turned = difference_hashes(rgb)
         differing = self.hashes[:, None] ^ turned[None]
         return np.bitwise_count(differing).sum(axis=2, dtype=np.int64).min(axis=1)
+
+
+def _identity(rgb: NDArray[np.uint8]) -> tuple[int, int, str]:
+    """Height, width and a digest of the bytes."""
+    return rgb.shape[0], rgb.shape[1], hashlib.sha256(rgb.tobytes()).hexdigest()
 
 
 def difference_hashes(rgb: NDArray[np.uint8]) -> NDArray[np.uint64]:

@@ -214,7 +214,10 @@ def test_a_bad_file_among_good_ones(moce, tmp_path):
     [
         ((), 2, ("no degradation",)),
         (("--mix", "fog"), 2, ("'fog'", "haze")),
-        (("--mix", ""), 2, ("''",)),
+        (("--mix", ""), 2, ("''", "--mix haze,rain")),
+        (("--mix", "low,"), 2, ("'low,'", "a comma or nothing", "--mix haze,rain")),
+        (("--mix", "low,,noise"), 2, ("'low,,noise'", "a comma or nothing")),
+        (("--mix", "haze, haze"), 2, ("'haze, haze'", "haze twice", "once")),
         (("--kernel", "1"), 2, ("--kernels",)),
         (("--mix", "kernel,noise"), 2, ("--kernels",)),
         (("--kernels", "nowhere"), 3, ("nowhere",)),
@@ -229,12 +232,29 @@ def test_what_makes_no_sense_is_one_sentence(moce, tmp_path, monkeypatch, words,
 
 
 @pytest.mark.parametrize(
-    "words", [("--noise", "101"), ("--jpeg", "0"), ("--seed", "-1"), ("--low", "nan")]
+    ("words", "allowed"),
+    [
+        (("--noise", "101"), "101 is not a number from 0 to 100"),
+        (("--noise", "nan"), "nan is not a number from 0 to 100"),
+        (("--jpeg", "0"), "0 is not a number from 1 to 100"),
+        (("--low", "inf"), "inf is not a number from 0 to 6"),
+        (("--seed", "-1"), "0"),
+    ],
 )
-def test_a_number_out_of_range_is_a_usage_error(moce, tmp_path, words):
+def test_a_number_out_of_range_is_a_usage_error(moce, tmp_path, words, allowed):
     result = moce("degrade", smooth(tmp_path / "clean.png"), *words)
     assert result.exit_code == 2
     assert words[0] in result.stderr
+    assert allowed in result.stderr
+
+
+def test_a_grey_picture_is_told_to_have_no_colour_cast(moce, tmp_path):
+    grey = smooth(tmp_path / "grey.png", mode="L")
+    result = moce("degrade", grey, "--low", 3, "--noise", 5, "--json", "-q")
+    low, noise = json.loads(result.stdout)["degradations"]
+    assert low["cast"] == [1.0, 1.0, 1.0]
+    assert noise == {"kind": "noise", "strength": 5.0}
+    assert recorded(tmp_path / "grey.degraded.png")["moce:degradations"] == [low, noise]
 
 
 def test_where_outputs_would_go(moce, tmp_path):
@@ -244,8 +264,9 @@ def test_where_outputs_would_go(moce, tmp_path):
     assert "skip" not in moce("degrade", clean, "--noise", 5).stderr
     assert moce("degrade", clean, "--noise", 5, "--overwrite").exit_code == 0
     assert_sentence(moce("degrade", tmp_path, "--noise", 5), 2, "-o")
-    Image.open(clean).save(tmp_path / "clean.gif")
-    twice = moce("degrade", clean, tmp_path / "clean.gif", "--noise", 5, "--overwrite")
+    Image.open(clean).save(tmp_path / "clean.bmp")
+    words = ("--noise", 5, "--overwrite", "--format", "png")
+    twice = moce("degrade", clean, tmp_path / "clean.bmp", *words)
     assert_sentence(twice, 2, "one file")
     assert_sentence(moce("degrade", tmp_path / "none.png", "--noise", 5), 3, "none.png")
 

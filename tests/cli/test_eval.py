@@ -153,3 +153,34 @@ def test_the_oracle(evaluate, picture, tmp_path):
     assert [row["kind"] for row in rows] == ["oracle"] + ["oracle-rival"] * 8 + ["oracle-row"] * 2
     assert rows[0]["side"] == 24
     assert "**PSNR by damage" in evaluate(*words, "--markdown").stdout
+
+
+def test_benchmarks_are_run_by_the_papers_protocol_unless_asked_for(evaluate, picture, tmp_path):
+    for part in ("input", "target"):
+        picture(tmp_path / "llie/LOLv1/Test" / part / "1.png", 272, 288, seed=len(part))
+
+    def ran(*words):
+        row = json.loads(evaluate(tmp_path, "--json", *words).stdout.splitlines()[1])
+        assert f"tile {row['tile']}" in row["protocol"]
+        assert f"{row['precision']}, routing {row['routing']}, on cpu" in row["protocol"]
+        return row["tile"], row["precision"]
+
+    assert ran() == (0, "fp32")
+    assert ran("--tile", "128")[0] == 128
+    assert ran("--tile", "auto")[0] == 256
+    assert ran("--precision", "bf16") == (0, "bf16")
+
+
+def test_a_file_goes_by_its_card_in_tables_and_twice_by_its_stem(evaluate, model_file, pairs):
+    second = model_file.with_name("second.safetensors")
+    second.write_bytes(model_file.read_bytes())
+    alone = evaluate(pairs, "--markdown").stdout
+    assert str(model_file) not in alone
+    header = next(
+        line
+        for line in evaluate(pairs, "-m", second, "--markdown").stdout.splitlines()
+        if line.startswith("| damage")
+    )
+    assert "| second gain |" in header
+    assert f"| {model_file.stem} gain |" in header
+    assert str(second.parent) not in header

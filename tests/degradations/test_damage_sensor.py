@@ -55,6 +55,39 @@ def test_each_sample_has_its_own_sigma():
     assert (made.std((1, 2, 3)) * 255).tolist() == pytest.approx([2, 10, 50], rel=0.02)
 
 
+@pytest.mark.parametrize("quantise", [True, False])
+def test_truncated_noise_is_cut_down_to_whole_levels(quantise):
+    from moce_cli.degradations import degrade
+
+    clean = grey(128 / 255, 2)
+    plans = [(Step("noise", {"strength": 10.0, "truncate": yes}),) for yes in (True, False)]
+    made, _ = degrade(clean, plans, torch.Generator().manual_seed(0), quantise=quantise) * 255
+    field = torch.randn(2, 3, 256, 256, generator=torch.Generator().manual_seed(0))[0]
+    wanted = (128 + 10 * field).floor()
+    assert (made.round() - made).abs().max() < 1e-3
+    assert (made.round() == wanted).float().mean() > 0.999
+    assert made.mean().item() == pytest.approx(127.5, abs=0.1)
+    _, rounded = degrade(clean, plans, torch.Generator().manual_seed(0)) * 255
+    assert rounded.mean().item() == pytest.approx(128, abs=0.1)
+
+
+def test_truncating_leaves_whole_levels():
+    levels = (torch.arange(256) / 255).expand(1, 3, 1, 256)
+    assert torch.equal(run(levels, Step("noise", {"strength": 0.0, "truncate": True})), levels)
+
+
+def test_noise_is_truncated_only_where_that_is_asked_for():
+    from moce_cli.degradations import SUITE, mix, suite_plan
+
+    rng = np.random.default_rng(0)
+    drawn = [mix({"noise": 25.0}, rng, truncation=0.5)[0].to_dict() for _ in range(400)]
+    assert sum("truncate" in one for one in drawn) == pytest.approx(200, abs=40)
+    assert all("truncate" in s.parameters for s in mix(["noise"], rng, truncation=1.0))
+    never = [s for row in SUITE for seed in range(8) for s in suite_plan(row, seed)]
+    never += [s for _ in range(20) for s in mix(["noise"], rng)]
+    assert not any("truncate" in s.parameters for s in never)
+
+
 def test_sensor_noise_has_a_variance_linear_in_light():
     """Light L of white electrons has a variance of L * white + read ** 2."""
     white = 20000 * 100 / 3200

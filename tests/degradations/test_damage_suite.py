@@ -9,7 +9,15 @@ import pytest
 import torch
 from degradation_samples import distance, run, scene, step
 
-from moce_cli.degradations import KINDS, SUITE, degrade, degrade_picture, suite_plan
+from moce_cli.degradations import (
+    KINDS,
+    SUITE,
+    Step,
+    colourless,
+    degrade,
+    degrade_picture,
+    suite_plan,
+)
 from moce_cli.errors import UsageError
 from moce_cli.pictures import Picture
 
@@ -108,6 +116,24 @@ def test_grey_stays_grey_and_keeps_its_noise():
     made = degrade_picture(clean, (step("noise", 20.0),), torch.Generator().manual_seed(0))
     assert made.channels == 1
     assert made.pixels.std() == pytest.approx(20, rel=0.05)
+
+
+def test_a_grey_picture_gets_no_colour_cast():
+    """Each seed draws another cast; what is grey gets darker by the stops and the gamma alone."""
+    values = np.linspace(20, 235, 64 * 64).reshape(64, 64, 1).astype(np.uint8)
+    for seed in range(4):
+        drawn = step("low", 3.0, seed)
+        plain = Step("low", {**drawn.parameters, "cast": [1.0, 1.0, 1.0]})
+        made, wanted = (
+            degrade_picture(Picture(values), (one,), torch.Generator()).pixels
+            for one in (drawn, plain)
+        )
+        assert drawn.numbers("cast") != [1.0, 1.0, 1.0]
+        assert np.array_equal(made, wanted)
+        assert colourless((drawn, step("noise"))) == (plain, step("noise"))
+        colour = Picture(np.repeat(values, 3, axis=2))
+        tinted = degrade_picture(colour, (drawn,), torch.Generator()).pixels
+        assert not np.array_equal(tinted[..., 0], tinted[..., 2])
 
 
 def test_alpha_stays():

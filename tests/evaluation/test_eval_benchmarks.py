@@ -62,7 +62,10 @@ def test_rain_pairs_in_order_and_haze_by_the_name_before_the_first_underscore(tm
     degraded, clean = rain.samples[1].load()
     assert np.array_equal(degraded, noise(33, 40, 1)[0:32, 4:36])
     assert np.array_equal(clean, noise(33, 40, 11)[0:32, 4:36])
-    assert [s.picture for s in haze.samples] == ["0001", "0001", "0002"]
+    gt = (tmp_path / "dehazing/SOTS/outdoor/gt").resolve()
+    wanted = [str(gt / f"{name}.png") for name in ("0001", "0001", "0002")]
+    assert [s.picture for s in haze.samples] == wanted
+    assert haze.paper
     assert np.array_equal(haze.samples[2].load()[1], noise(20, 40, 22)[2:18, 4:36])
 
 

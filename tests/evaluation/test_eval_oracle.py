@@ -243,3 +243,12 @@ def test_what_cannot_be_read_is_left_out(known_rows):
     assert [name for name, _ in failed] == ["x.png"]
     with pytest.raises(InputError, match=r"x.png is damaged"):
         module.gather([row])
+
+
+def test_pictures_are_told_apart_by_their_files(tmp_path):
+    one, other = (clean_folder(tmp_path / part / "same", 2) for part in "ab")
+    rows = [suite_rows(folder, ["noise 50"])[0] for folder in (one, other)]
+    (tmp_path / "link").symlink_to(one)
+    rows += suite_rows(tmp_path / "link", ["jpeg 20"])
+    found = [case.picture for case in module.gather(rows)[0]]
+    assert found == [0, 1, 2, 3, 0, 1]

@@ -146,3 +146,28 @@ def test_sixteen_bit_pairs_are_scored_at_their_depth():
     tuned = opencv.tune(row, [way for way in opencv.ways() if way.name == "median"])
     result = score_row(row, [("idle", restorer(identity=True))], tuned)
     assert 55 < result.ways[1].scores.psnr < 57  # 100 of 65535; in 8 bits nothing would differ
+
+
+def test_one_equal_picture_does_not_make_a_row_equal():
+    clean, dark = noise(), noise() // 2
+    samples = tuple(Sample(n, n, lambda d=d: (d, clean)) for n, d in (("a", clean), ("b", dark)))
+    result = score_row(Row("d", "r", samples), [("idle", restorer(identity=True))])
+    expected = (100 + psnr(unit(dark), unit(clean))) / 2
+    for way in result.ways:
+        assert way.scores.psnr == pytest.approx(expected)
+        assert math.isfinite(way.psnr_error)
+    assert result.ways[1].gain == 0
+    (_, line) = score_objects(result)
+    assert (line["psnr_equal"], line["psnr_cap"]) == (False, 100)
+    assert [s["psnr_equal"] for s in line["scores"]] == [True, False]
+    assert "100 dB" in score_table([result]).notes[0]
+
+
+def test_the_protocol_and_json_name_how_a_model_was_run(row):
+    model = restorer(tile=32, overlap=8, routing="tile")
+    result = score_row(row, [("m", model)])
+    assert result.protocol.endswith("tile 32, overlap 8, fp32, routing tile, on cpu")
+    before, line = score_objects(result)
+    keys = ("tile", "overlap", "precision", "routing", "device")
+    assert [line[key] for key in keys] == [32, 8, "fp32", "tile", "cpu"]
+    assert {before[key] for key in keys} == {None}

@@ -47,17 +47,18 @@ def test_shuffled_labels_tell_what_small_samples_pretend():
     rng = np.random.default_rng(0)
     few, many = rng.integers(0, 4, 24), rng.integers(0, 4, 4000)
     rows_few, rows_many = np.arange(24) % 6, np.arange(4000) % 6
-    bias = shuffled_information(few.tolist(), rows_few.tolist(), shuffles=50)
+    bias = shuffled_information(few.tolist(), rows_few.tolist(), [0] * 24).mean()
     assert bias > 0.25  # nothing is told, and it looks like this much
-    assert bias == shuffled_information(few.tolist(), rows_few.tolist(), shuffles=50)
+    assert bias == shuffled_information(few.tolist(), rows_few.tolist(), [0] * 24).mean()
     assert abs(mutual_information(few.tolist(), rows_few.tolist()) - bias) < 0.25
-    assert shuffled_information(many.tolist(), rows_many.tolist(), shuffles=5) < 0.01
+    chance = shuffled_information(many.tolist(), rows_many.tolist(), [0] * 4000, shuffles=5)
+    assert chance.max() < 0.01
 
 
 def test_a_routing_that_follows_the_damage_tells_all_of_it():
     rows = np.repeat(np.arange(4), 50)
     experts = np.stack([rows, np.zeros_like(rows), rows % 2], axis=1)[..., None]
-    told = routing_information(experts, rows)
+    told = routing_information(experts, rows, np.tile(np.arange(50), 4))
     assert told.damage_entropy == pytest.approx(2)
     assert told.blocks[0].bits == told.joint.bits == pytest.approx(2)
     assert told.blocks[1].bits == told.blocks[1].entropy == 0
@@ -65,6 +66,22 @@ def test_a_routing_that_follows_the_damage_tells_all_of_it():
     assert told.best_block == 0
     assert told.joint.shuffled < 0.1
     assert told.joint.beyond_chance > 1.9
+
+
+def test_a_routing_that_follows_the_picture_alone_tells_nothing_beyond_chance():
+    rng = np.random.default_rng(0)
+    pictures = np.tile(np.arange(20), 5)
+    rows = np.repeat(np.arange(5), 20)
+    kept = np.sort(rng.permutation(100)[:70])  # not every picture is in every row
+    experts = rng.integers(0, 4, 20)[pictures][:, None, None]
+    told = routing_information(experts[kept], rows[kept], pictures[kept])
+    assert told.within_pictures
+    assert told.joint.bits > 0.005
+    assert told.joint.beyond_chance == pytest.approx(0, abs=1e-9)
+    assert told.joint.shuffled_95 >= told.joint.shuffled - 1e-9
+    alone = routing_information(rows[:, None, None], rows, np.arange(100))
+    assert not alone.within_pictures  # else its labels could not be shuffled at all
+    assert alone.joint.bits > alone.joint.shuffled_95 + 1
 
 
 def test_rank_correlation():

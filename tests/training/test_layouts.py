@@ -2,16 +2,21 @@
 
 import shutil
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from training_pictures import picture, save, standard_sets
 
+from moce_cli.checkpoints import load
 from moce_cli.degradations import KINDS
 from moce_cli.training.checks import DatasetError
 from moce_cli.training.layouts import COMPOSITES, LAYOUTS, find_sets
-from moce_cli.training.recipe import load_recipe, with_data
+from moce_cli.training.loop import Trainer
+from moce_cli.training.options import Options
+from moce_cli.training.recipe import Budget, load_recipe, with_data
 from moce_cli.training.sampling import Sampler
 from moce_cli.training.sources import Pictures
 
@@ -100,6 +105,35 @@ def test_each_recipe_of_the_paper_gives_batches(root, name):
     assert np.abs(difference - 10).mean() < 1.5
     assert all(np.std((clean - degraded)[i]) > 5 for i in np.flatnonzero(noisy))
     assert noisy.any() == (name != "cdd11-s")
+
+
+@pytest.mark.parametrize("name", PAPER)
+def test_each_recipe_of_the_paper_trains(root, name, tmp_path):
+    recipe = with_data(load_recipe(RECIPES / f"{name}.toml"), [root])
+    small = replace(
+        recipe,
+        network=replace(
+            recipe.network,
+            width=8,
+            encoder_blocks=(1, 1, 1),
+            latent_blocks=1,
+            decoder_blocks=(1, 1, 1),
+            refinement_blocks=1,
+        ),
+        stages=(replace(recipe.stages[0], crop=32, batch=2),),
+        optimiser=replace(recipe.optimiser, warmup_steps=1),
+        budget=Budget(steps=2),
+    )
+    run = Trainer(small, Options(tmp_path / "out.safetensors", torch.device("cpu")))
+    before = {k: v.clone() for k, v in run.objective.network.state_dict().items()}
+    ending = run.run()
+    assert (ending.counters.step, ending.counters.skipped) == (2, 0)
+    after = run.objective.network.state_dict()
+    assert all(value.isfinite().all() for value in after.values())
+    assert any(not torch.equal(value, before[key]) for key, value in after.items())
+    written = load(ending.output)
+    assert written.config == small.network
+    assert set(written.state) == set(before)
 
 
 def test_an_epoch_goes_through_each_set_as_often_as_the_recipe_says(root, monkeypatch):

@@ -10,7 +10,7 @@ from training_pictures import RECIPE, folder_of, picture, save
 
 from moce_cli.degradations import KINDS, Step
 from moce_cli.errors import InputError
-from moce_cli.training import crops, sampling
+from moce_cli.training import crops, sampling, testsets
 from moce_cli.training.checks import DatasetError, RecipeError
 from moce_cli.training.crops import truncated_noise
 from moce_cli.training.recipe import load_recipe
@@ -244,6 +244,34 @@ def test_each_picture_comes_once_in_an_epoch_and_lies_in_eight_ways(tmp_path):
     assert min(counts.values()) > 15
 
 
+@pytest.mark.parametrize("stage", [0, 1])
+@pytest.mark.parametrize("count", [5, 16])
+def test_while_a_stage_lasts_each_picture_comes_as_often_as_any(tmp_path, stage, count):
+    for number in range(count):
+        save(tmp_path / f"clean/{number}.png", np.full((64, 64, 3), number, np.uint8))
+    (tmp_path / "recipe.toml").write_text(RECIPE.replace(DAMAGE, NOTHING))
+    sampler = Sampler(load_recipe(tmp_path / "recipe.toml"))
+    sampler.set_stage(stage)
+    batch = (8, 4)[stage]
+    steps = 3 * count
+    drawn = torch.cat([sampler.batch(step).clean[:, 0, 0, 0] for step in range(steps)]).tolist()
+    epochs = [drawn[at : at + count] for at in range(0, steps * batch, count)]
+    assert len(epochs) == 3 * batch
+    assert all(sorted(epoch) == list(range(count)) for epoch in epochs)
+    assert len({tuple(epoch) for epoch in epochs}) > 1
+    # from wherever the stage begins, none comes twice more or less than another
+    for first in range(7):
+        some = drawn[first * batch :][: 5 * batch]
+        counts = [some.count(number) for number in range(count)]
+        assert max(counts) - min(counts) <= 2
+
+
+def test_two_stages_go_through_the_pictures_in_orders_of_their_own(make):
+    text = RECIPE.replace("crop = 48\nbatch = 4", "crop = 32\nbatch = 8")
+    sampler = make(text.replace(DAMAGE, NOTHING))
+    assert not torch.equal(sampler.batch_in(0, 0).clean, sampler.batch_in(0, 1).clean)
+
+
 def test_labels_are_severities(make):
     batch = make().batch(0)
     for plan, row in zip(batch.plans, batch.labels, strict=True):
@@ -276,6 +304,54 @@ def test_test_pictures_are_refused_and_named(make, tmp_path, monkeypatch):
         ("near.jpg", "it looks like the test picture made/1"),
     }
     assert len(sampler.source) == 4
+
+
+VALIDATION = '\n[validation]\nfolders = ["held"]\nrows = ["noise 25"]\nevery_steps = 5\n'
+
+
+def test_validation_pictures_are_not_trained_on(make, tmp_path):
+    held = save(tmp_path / "held/x.png", picture(1))
+    larger = picture(77, 200, 240)
+    other = save(tmp_path / "held/deep/y.png", larger)
+    (tmp_path / "held/broken.png").write_text("no picture")
+    save(tmp_path / "clean/near.jpg", larger[2:-2, 2:-2], quality=70)
+    save(tmp_path / "clean/turned.png", np.rot90(picture(1)))
+    assert len(make().source) == 7
+    sampler = make(RECIPE + VALIDATION)
+    assert {(one.path.name, one.why) for one in sampler.left_out} == {
+        ("1.png", f"it is a validation picture, {held}"),
+        ("turned.png", f"it looks like a validation picture, {held}"),
+        ("near.jpg", f"it looks like a validation picture, {other}"),
+    }
+    assert len(sampler.source) == 4
+
+
+def test_no_picture_is_hashed_twice_for_the_sake_of_validation(make, tmp_path, monkeypatch):
+    folder_of(tmp_path / "held", 3)
+    hashed = []
+    whole = testsets.difference_hashes
+    monkeypatch.setattr(
+        testsets, "difference_hashes", lambda rgb: hashed.append(rgb.shape) or whole(rgb)
+    )
+    make(RECIPE + VALIDATION)
+    assert len(hashed) == 5 + 3
+
+
+def test_a_recipe_that_measures_what_it_trains_on_is_refused(make, tmp_path):
+    folder_of(tmp_path / "held", 5)
+    with pytest.raises(DatasetError, match=r"5 were left out, .* it is a validation picture"):
+        make(RECIPE + VALIDATION)
+    with pytest.raises(DatasetError, match="none is not there") as caught:
+        make(RECIPE + VALIDATION.replace("held", "none"))
+    assert "--validation" in caught.value.hint
+
+
+def test_half_of_the_noise_is_truncated(make):
+    sampler = make(RECIPE.replace(DAMAGE, NOISE))
+    sampler.set_stage(0)
+    plans = [plan for step in range(60) for plan in sampler.batch(step).plans]
+    cut = [plan[0].parameters.get("truncate", False) for plan in plans]
+    assert abs(np.mean(cut) - 0.5) < 4 * 0.5 / len(cut) ** 0.5
 
 
 def test_a_folder_of_which_nothing_is_left_is_refused(make, tmp_path):

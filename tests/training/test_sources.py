@@ -128,14 +128,27 @@ def test_kept_pictures_cannot_be_written_to(tmp_path):
         found[0][0, 0, 0] = 1
 
 
-def test_middles_are_the_first_that_are_large_enough(tmp_path):
-    folder_of(tmp_path, 3)
-    save(tmp_path / "00.png", picture(9, 40, 40))
-    (tmp_path / "01.png").write_text("no picture")
-    found = middles([tmp_path], 2, 64)
-    assert [name for name, _ in found] == ["0", "1"]
-    np.testing.assert_array_equal(found[0][1], picture(0)[16:80, 24:88])
-    with pytest.raises(
-        DatasetError, match=r"5 were left out, the first is .*0.png: its 112 x 96 px"
-    ):
+@pytest.mark.parametrize("count", [1, 2, 3, 5, 9, 10, 20])
+def test_middles_are_spread_evenly_over_the_list(tmp_path, count):
+    folder_of(tmp_path, 10)
+    found = middles([tmp_path], count, 64)
+    gaps = np.diff([int(name) for name, _ in found])
+    assert len(found) == min(count, 10)
+    assert len(gaps) == 0 or gaps.max() - gaps.min() <= 1
+    np.testing.assert_array_equal(found[0][1], picture(int(found[0][0]))[16:80, 24:88])
+    edges = int(found[0][0]), 9 - int(found[-1][0])
+    assert abs(edges[0] - edges[1]) <= 1
+
+
+def test_middles_that_cannot_be_used_are_replaced(tmp_path):
+    folder_of(tmp_path, 8)
+    for number in (0, 1, 2, 3):  # the first run of two has none
+        save(tmp_path / f"{number}.png", picture(9, 40, 40))
+    (tmp_path / "6.png").write_text("no picture")
+    assert [name for name, _ in middles([tmp_path], 2, 64)] == ["4", "5"]
+    assert [name for name, _ in middles([tmp_path], 8, 64)] == ["4", "5", "7"]
+    with pytest.raises(DatasetError, match=r"8 were left out, the first is .*0.png: its 40 x 40"):
         middles([tmp_path], 2, 200)
+    with pytest.raises(DatasetError, match="is not there") as caught:
+        middles([tmp_path / "none"], 2, 64)
+    assert "--validation" in caught.value.hint

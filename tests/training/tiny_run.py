@@ -63,19 +63,21 @@ expert_dropout = 0.1
 steps = {steps}
 
 [validation]
-folders = ["clean"]
+folders = ["held_back"]
 rows = ["noise 25", "undamaged"]
 pictures = 2
 crop = 40
 every_steps = 5
 """
+HELD_BACK = 11
+"""The first of the pictures that are measured; none looks like one that is trained on."""
 
 
-def write_pictures(folder: Path, count: int = 3, side: int = 72):
-    """Smooth colour fields, each its own."""
+def write_pictures(folder: Path, count: int = 3, side: int = 72, first: int = 0):
+    """Smooth colour fields, each its own, numbered from `first`."""
     folder.mkdir(parents=True, exist_ok=True)
     y, x = np.mgrid[0:side, 0:side] / side
-    for i in range(count):
+    for i in range(first, first + count):
         waves = [np.sin((3 + i) * x + k) * np.cos((2 + i) * y - k) for k in range(3)]
         pixels = np.stack(waves, axis=2) * 100 + 127
         Image.fromarray(pixels.astype(np.uint8)).save(folder / f"{i}.png")
@@ -84,6 +86,7 @@ def write_pictures(folder: Path, count: int = 3, side: int = 72):
 def write_recipe(folder: Path, steps: int = 12, network: str = "", loss: str = "") -> Path:
     """The recipe and its pictures."""
     write_pictures(folder / "clean")
+    write_pictures(folder / "held_back", count=2, first=HELD_BACK)
     path = folder / "tiny.toml"
     path.write_text(RECIPE.format(steps=steps, network=network, loss=loss), encoding="utf-8")
     return path
