@@ -9,14 +9,10 @@ from typing import Any, BinaryIO, cast
 from PIL import Image, JpegImagePlugin
 
 from moce_cli.errors import InputError
-from moce_cli.pictures import avif, exif, iptc, png, tiff
+from moce_cli.pictures import exif, png, tiff
 from moce_cli.pictures.decode import mode_name
-from moce_cli.pictures.exr import Exr, open_exr
-from moce_cli.pictures.heif import Heif, open_heif
 from moce_cli.pictures.ifd import DamagedError
-from moce_cli.pictures.jxl import Jxl, open_jxl
 from moce_cli.pictures.picture import Header, Source
-from moce_cli.pictures.raw import Raw, open_raw
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +28,6 @@ class Facts:
         image: from Pillow, not decoded; for the formats that Pillow reads alone.
         png: for a PNG.
         tiff: for a TIFF.
-        further: for the formats that a package reads which is not always installed.
     """
 
     height: int
@@ -43,7 +38,6 @@ class Facts:
     image: Image.Image | None = None
     png: png.Png | None = None
     tiff: tiff.Tiff | None = None
-    further: Heif | Raw | Exr | Jxl | None = None
 
     @property
     def header(self) -> Header:
@@ -76,19 +70,13 @@ def examine(file: BinaryIO, kind: str, *, max_pixels: int, check_data: bool) -> 
     if kind == "PNG":
         facts = _png(file, check_data=check_data)
     elif kind == "TIFF":
-        facts = page(tiff.scan(file))
-    elif kind in _FURTHER:
-        found = _FURTHER[kind](file)
-        facts = Facts(found.height, found.width, found.source, further=found)
+        facts = _tiff(file)
     else:
         if kind == "WebP":
             _check_size(*_webp_size(file), max_pixels)  # Pillow makes room as soon as it opens
         facts = _pillow(file, kind)
     _check_size(facts.height, facts.width, max_pixels)
     return facts
-
-
-_FURTHER = {"HEIC": open_heif, "RAW": open_raw, "EXR": open_exr, "JXL": open_jxl}
 
 
 def _check_size(height: int, width: int, max_pixels: int) -> None:
@@ -113,7 +101,6 @@ def _png(file: BinaryIO, *, check_data: bool) -> Facts:
     texts = png.texts(found)
     metadata = dict(texts)
     exif_block = found.first(b"eXIf") or _raw_profile(metadata, ("exif", "APP1"))
-    records = iptc.found(_raw_profile(metadata, ("iptc",)))
     packet = metadata.get(png.XMP_KEYWORD, "").encode() or _raw_profile(metadata, ("xmp",))
     physical = found.first(b"pHYs")
     dpi = None
@@ -127,7 +114,6 @@ def _png(file: BinaryIO, *, check_data: bool) -> Facts:
         icc=icc,
         exif=exif_block,
         xmp=packet,
-        iptc=records,
         dpi=dpi if dpi and all(dpi) else None,
         text=tuple(
             pair
@@ -157,15 +143,15 @@ def _raw_profile(texts: dict[str, str], kinds: tuple[str, ...]) -> bytes | None:
     return None
 
 
-def page(found: tiff.Tiff) -> Facts:
-    """What a page of a TIFF says."""
+def _tiff(file: BinaryIO) -> Facts:
+    found = tiff.scan(file)
 
     def data(tag: int) -> bytes | None:
         return found.tags[tag].data or None if tag in found.tags else None
 
     source = Source(
         format="TIFF",
-        depth=found.depth if not found.is_float else 32,
+        depth=found.depth,
         mode=found.mode,
         icc=data(tiff.ICC),
         exif=exif.from_tiff(found.tables, found.tags),
@@ -218,14 +204,9 @@ def _webp_lossless(file: BinaryIO) -> bool:
 
 
 def _pillow(file: BinaryIO, kind: str) -> Facts:
-    """JPEG, WebP, AVIF, BMP, GIF."""
-    lossy = kind in ("JPEG", "AVIF") or (kind == "WebP" and not _webp_lossless(file))
+    """JPEG, WebP, BMP, GIF."""
+    lossy = kind == "JPEG" or (kind == "WebP" and not _webp_lossless(file))
     depth = 8
-    chunks: tuple[tuple[bytes, bytes], ...] = ()
-    if kind == "AVIF":
-        file.seek(0)
-        head = file.read(avif.HEAD_BYTES)
-        depth, chunks = avif.depth_stated(head), avif.coded_colours(head)
     if kind == "BMP":
         file.seek(14)
         head = file.read(16)
@@ -240,10 +221,6 @@ def _pillow(file: BinaryIO, kind: str) -> Facts:
     quantisation: tuple[tuple[int, ...], ...] = ()
     subsampling = None
     notes: list[str] = []
-    frames = int(getattr(image, "n_frames", 1))
-    if image.format == "MPO":
-        notes.append(f"it holds {frames} pictures, further views or previews: the first was taken")
-        frames = 1
     if isinstance(image, JpegImagePlugin.JpegImageFile):
         quantisation = tuple(tuple(table) for table in image.quantization.values())
         sampling = JpegImagePlugin.get_sampling(image)
@@ -262,12 +239,12 @@ def _pillow(file: BinaryIO, kind: str) -> Facts:
         iptc=info.get("photoshop", {}).get(0x0404),
         dpi=(float(dots[1]), float(dots[0])) if dots and all(d > 0 for d in dots) else None,
         text=(("Comment", _text(comment)),) if comment else (),
-        png_chunks=() if info.get("icc_profile") else chunks,
         quantisation=quantisation,
         subsampling=subsampling,
         lossy=lossy,
         notes=tuple(notes),
     )
+    frames = int(getattr(image, "n_frames", 1))
     turn = exif.orientation(source.exif, source.xmp)
     return Facts(image.height, image.width, source, frames=frames, orientation=turn, image=image)
 

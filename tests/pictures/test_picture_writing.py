@@ -3,7 +3,6 @@
 import errno
 import io
 import os
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -38,7 +37,7 @@ def test_extension_decides_the_format(tmp_path, extension):
     ]
 
 
-@pytest.mark.parametrize("name", ["a.xyz", "a", "a.txt", "a.png.", ".png/a"])
+@pytest.mark.parametrize("name", ["a.xyz", "a", "a.gif", "a.png.", ".png/a"])
 def test_unknown_extension_lists_what_is_allowed(tmp_path, name):
     with pytest.raises(OutputError, match=r"\.png, \.jpg") as caught:
         write(PICTURE, tmp_path / name)
@@ -49,7 +48,7 @@ def test_format_lookups():
     assert format_for("x/y.JPeG") == format_for(".jpg") == format_for(Path("a.b.jpe")) == "JPEG"
     assert format_named("png") == format_named(".PNG") == "PNG"
     assert format_named("tif") == format_named("TIFF") == "TIFF"
-    for name in ("giff", "", "pngg"):
+    for name in ("gif", "", "pngg"):
         with pytest.raises(UsageError, match="webp"):
             format_named(name)
 
@@ -60,7 +59,7 @@ def test_format_overrules_the_extension(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("own", "wanted"), [("JPEG", "JPEG"), ("TIFF", "TIFF"), ("GIF", "GIF"), ("", "PNG")]
+    ("own", "wanted"), [("JPEG", "JPEG"), ("TIFF", "TIFF"), ("GIF", "PNG"), ("", "PNG")]
 )
 def test_a_stream_gets_the_sources_format(own, wanted):
     out = io.BytesIO()
@@ -104,13 +103,13 @@ def test_a_dangling_link_counts_as_there(tmp_path):
 
 def test_a_file_that_appears_meanwhile_is_kept(tmp_path, monkeypatch):
     path = tmp_path / "a.png"
-    verify = writing.verify
+    verify = writing._verify
 
     def appear(*args):
         verify(*args)
         path.write_bytes(b"precious")
 
-    monkeypatch.setattr(writing, "verify", appear)
+    monkeypatch.setattr(writing, "_verify", appear)
     with pytest.raises(OutputExistsError):
         write(PICTURE, path)
     assert path.read_bytes() == b"precious"
@@ -178,12 +177,7 @@ def test_a_full_stream():
 
 
 def test_a_broken_file_is_noticed(tmp_path, monkeypatch):
-    encode = writing.encode
-
-    def broken(*arguments):
-        return replace(encode(*arguments), data=b"\x89PNG\r\n\x1a\n broken")
-
-    monkeypatch.setattr(writing, "encode", broken)
+    monkeypatch.setattr(writing, "encode", lambda *_: (b"\x89PNG\r\n\x1a\n broken", ()))
     with pytest.raises(OutputError, match="can't be read again"):
         write(PICTURE, tmp_path / "a.png")
     assert list(tmp_path.iterdir()) == []
@@ -219,7 +213,7 @@ def test_sides_too_long_for_a_format(kind, side):
         (np.zeros((4, 5), np.uint8), None),
         (np.zeros((4, 5, 2), np.uint8), None),
         (np.zeros((0, 5, 3), np.uint8), None),
-        (np.zeros((4, 5, 3), np.float64), None),
+        (np.zeros((4, 5, 3), np.float32), None),
         (np.zeros((4, 5, 3), np.uint8), np.zeros((5, 4), np.uint8)),
         (np.zeros((4, 5, 3), np.uint8), np.zeros((4, 5), np.uint16)),
     ],
