@@ -51,7 +51,7 @@ def test_one_picture(environment, tmp_path):
 def test_a_folder_goes_on_where_it_stopped(environment, tmp_path):
     words = ["sh", EXAMPLES / "folder.sh", "made"]
     run(words, environment, tmp_path)
-    made = sorted(p.name for p in (tmp_path / "made" / "pictures").rglob("*.*"))
+    made = sorted(p.name for p in (tmp_path / "made" / "pictures").rglob("[!.]*.*"))
     assert len(made) == 6
     rows = (tmp_path / "made" / "report.jsonl").read_text().splitlines()
     assert {json.loads(row)["status"] for row in rows} == {"restored"}

@@ -90,6 +90,7 @@ def test_every_part_of_the_house_is_known():
         ".restoration",
         ".batch",
         ".evaluation",
+        ".compare",
     ],
 )
 def test_exported_names_exist_and_are_named_once(name):

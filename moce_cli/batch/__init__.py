@@ -1,16 +1,57 @@
-"""Which files, what they become, and running them one by one."""
+"""Which files, what they become, and running them: nothing is lost, nothing is done twice."""
 
-from moce_cli.batch.jobs import MARK, STANDARD, Job, make_folders, plan_jobs
-from moce_cli.batch.run import Done, Settings, open_picture, run_jobs
+from moce_cli.batch.desk import Desk, Done, Settings
+from moce_cli.batch.finding import MARK, STANDARD, Wanted, read_list
+from moce_cli.batch.jobs import (
+    Job,
+    Shard,
+    check_collisions,
+    check_existing,
+    list_jobs,
+    make_folders,
+    plan_jobs,
+)
+from moce_cli.batch.journal import Book, Entry, Journal, Stamp, Work, read_book
+from moce_cli.batch.pipeline import Began, Event, Pipeline, Stop, Tiles
+from moce_cli.batch.plan import Request
+from moce_cli.batch.resume import Resume
+from moce_cli.batch.run import open_picture
+from moce_cli.batch.staging import Staging
+from moce_cli.batch.stopping import interruptible
+from moce_cli.batch.watch import watch
+from moce_cli.batch.workers import Workers
 
 __all__ = [
     "MARK",
     "STANDARD",
+    "Began",
+    "Book",
+    "Desk",
     "Done",
+    "Entry",
+    "Event",
     "Job",
+    "Journal",
+    "Pipeline",
+    "Request",
+    "Resume",
     "Settings",
+    "Shard",
+    "Staging",
+    "Stamp",
+    "Stop",
+    "Tiles",
+    "Wanted",
+    "Work",
+    "Workers",
+    "check_collisions",
+    "check_existing",
+    "interruptible",
+    "list_jobs",
     "make_folders",
     "open_picture",
     "plan_jobs",
-    "run_jobs",
+    "read_book",
+    "read_list",
+    "watch",
 ]

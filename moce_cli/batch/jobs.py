@@ -1,20 +1,20 @@
-"""Which files, and what they become. Everything is decided before anything runs."""
+"""Jobs: which pictures, and what they become; decided before anything runs."""
 
 from __future__ import annotations
 
+import hashlib
 import os
-import sys
+import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
+from moce_cli.batch.finding import STANDARD, Found, Wanted, find, location
+from moce_cli.batch.journal import Entry
+from moce_cli.batch.naming import Naming, check_inside, choose_naming
 from moce_cli.errors import InputError, OutputError, OutputExistsError, UsageError
-from moce_cli.pictures import EXTENSIONS, FORMATS, format_for, format_named
-
-STANDARD = "-"
-"""Stands for standard input or output."""
-MARK = ".restored"
-"""Goes before the extension where no output is named."""
+from moce_cli.pictures import format_for, format_named
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,22 +25,69 @@ class Job:
     target: Path | None
     format: str | None
     """What to write; None follows the target's extension, or the source on a pipe."""
-    exists: bool = False
-    """The target is there already, and is to be skipped."""
+    below: str = ""
+    """The source below the folder that was named; by it shards are told apart."""
+    root: Path | None = None
+    """What the target must not leave."""
+    replace: bool = False
+    """What is at the target may be replaced."""
+    skip: Literal["", "exists", "done", "failed"] = ""
+    """Why it is left alone: its output is there, was made by an earlier run, or failed in one."""
+    earlier: Entry | None = None
+    """What that run says."""
 
     @property
     def name(self) -> str:
         """The source as a person wrote it."""
         return str(self.source) if self.source else "standard input"
 
+    @property
+    def exists(self) -> bool:
+        """It is left alone."""
+        return self.skip != ""
+
 
 @dataclass(frozen=True, slots=True)
-class _Found:
-    path: Path
-    below: Path
-    """Relative to the folder that was named; the bare name for a file that was."""
-    named: bool
-    """Whether the person named this very file."""
+class Shard:
+    """One share of a batch that several machines do.
+
+    Raises:
+        UsageError: there is no such share.
+    """
+
+    index: int
+    """1 to count."""
+    count: int
+
+    def __post_init__(self) -> None:
+        """Check the range."""
+        if not 1 <= self.index <= self.count:
+            raise UsageError(
+                f"there is no shard {self.index} of {self.count}",
+                "--shard takes 1/N to N/N; begin a Slurm array with --array=1-N",
+            )
+
+    @classmethod
+    def parse(cls, text: str) -> Shard:
+        """`i/n`.
+
+        Raises:
+            UsageError: it is not.
+        """
+        match = re.fullmatch(r"(\d{1,9})/(\d{1,9})", text, re.ASCII)
+        if match is None:
+            raise UsageError(f"{text!r} is no shard", "--shard takes i/n, such as 3/8")
+        return cls(int(match[1]), int(match[2]))
+
+    def takes(self, job: Job) -> bool:
+        """Whether a job is this share's: by its name alone, on every machine alike."""
+        digest = hashlib.sha256(os.fsencode(job.below)).digest()
+        return int.from_bytes(digest[:8], "big") % self.count == self.index - 1
+
+    @property
+    def name(self) -> str:
+        """For the name of a journal."""
+        return f"{self.index}-of-{self.count}"
 
 
 def plan_jobs(
@@ -51,12 +98,12 @@ def plan_jobs(
     overwrite: bool = False,
     skip_existing: bool = False,
 ) -> list[Job]:
-    """Find the pictures and decide their outputs.
+    """Find the pictures and decide their outputs, where nothing is resumed.
 
     Args:
-        inputs: files, folders (searched with all below, hidden ones and earlier outputs left out)
-            or `-`.
-        output: a file, a folder, `-`, or None for `NAME.restored.EXT` beside each input.
+        inputs: files, folders (searched with all below, hidden ones and earlier outputs left out),
+            patterns or `-`.
+        output: a file, a folder, a template, `-`, or None for `NAME.restored.EXT` beside each.
         format: what to write, in place of what the extension says.
         overwrite: existing outputs may be replaced.
         skip_existing: existing outputs are marked to be skipped.
@@ -66,63 +113,64 @@ def plan_jobs(
         InputError: an input is not there, or a folder holds no picture.
         OutputError: an output cannot be written; `OutputExistsError` if it is there.
     """
-    wanted = format_named(format) if format is not None else None
-    if "" in inputs or output == "":
-        raise UsageError("an empty name is no file and no folder", "is a shell variable unset?")
+    wanted = Wanted(tuple(inputs))
+    jobs = list(list_jobs(wanted, output, format=format))
+    check_collisions(jobs)
+    return check_existing(jobs, overwrite=overwrite, skip_existing=skip_existing)
+
+
+def list_jobs(
+    wanted: Wanted,
+    output: str | None,
+    *,
+    format: str | None = None,
+    known: frozenset[str] = frozenset(),
+) -> Iterator[Job]:
+    """Pictures and their outputs, not yet compared with each other or with what is there.
+
+    Args:
+        wanted: which.
+        output: as for `plan_jobs`.
+        format: likewise.
+        known: locations of earlier results, which are no inputs.
+
+    Raises:
+        UsageError, InputError, OutputError: as `plan_jobs`.
+    """
+    kind = format_named(format) if format is not None else None
+    inputs = wanted.inputs + wanted.listed
     try:
-        return _plan(inputs, output, wanted, overwrite=overwrite, skip_existing=skip_existing)
+        if STANDARD in wanted.inputs or output == STANDARD:
+            yield _pipe_job(inputs, output, kind)
+            return
+        naming = choose_naming(inputs, output, kind)
+        outputs = naming.root if naming.kind != "file" else None
+        for found in find(wanted, outputs=outputs, known=known):
+            yield job_for(found, naming)
     except OSError as error:  # a name too long, a folder that may not be entered
         reason = (error.strerror or str(error)).lower()
         raise InputError(f"{error.filename or 'a name'} cannot be looked at: {reason}") from error
 
 
-def _plan(
-    inputs: Sequence[str],
-    output: str | None,
-    wanted: str | None,
-    *,
-    overwrite: bool,
-    skip_existing: bool,
-) -> list[Job]:
-    if STANDARD in inputs or output == STANDARD:
-        return [_pipe_job(inputs, output, wanted, overwrite, skip_existing)]
-    into = Path(output) if output is not None else None
-    is_folder = into is not None and (
-        len(inputs) > 1
-        or Path(inputs[0]).is_dir()
-        or into.is_dir()
-        or str(output).endswith(("/", os.sep))
-        or (not into.suffix and wanted is None)
-    )
-    if is_folder and into is not None and into.exists() and not into.is_dir():
-        if len(inputs) == 1 and not Path(inputs[0]).is_dir():
-            raise OutputExistsError(f"{into} is there already, and is no folder")
-        raise UsageError(f"several pictures cannot go into the one file {into}", "name a folder")
-    jobs: list[Job] = []
-    for found in _find(inputs, into if is_folder else None):
-        if into is not None and not is_folder:
-            if wanted is None:
-                format_for(into)
-            jobs.append(Job(found.path, into, wanted))
-        elif into is not None:
-            jobs.append(Job(found.path, _renamed(into / found.below, wanted, mark=""), wanted))
-        else:
-            jobs.append(Job(found.path, _renamed(found.path, wanted, mark=MARK), wanted))
-    _check_collisions(jobs)
-    return _check_existing(jobs, overwrite=overwrite, skip_existing=skip_existing)
+def job_for(found: Found, naming: Naming) -> Job:
+    """The job of one picture.
+
+    Raises:
+        UsageError, OutputError: its output cannot be.
+    """
+    root = naming.root if naming.kind in ("folder", "template") else None
+    target = naming.target(found)
+    check_inside(target, root)
+    return Job(found.path, target, naming.format, found.below.as_posix(), root)
 
 
-def _pipe_job(
-    inputs: Sequence[str],
-    output: str | None,
-    format: str | None,
-    overwrite: bool,
-    skip_existing: bool,
-) -> Job:
+def _pipe_job(inputs: Sequence[str], output: str | None, format: str | None) -> Job:
     if len(inputs) != 1:
         raise UsageError("a pipe holds one picture", "give - alone, or files and folders")
     if output is None:
         raise UsageError("where should the picture from standard input go?", "add -o FILE or -o -")
+    if output == "":
+        raise UsageError("an empty name is no file and no folder", "is a shell variable unset?")
     source = None if inputs[0] == STANDARD else Path(inputs[0])
     if source and source.is_dir():
         raise UsageError(f"{source} is a folder, and a pipe holds one picture", "name one file")
@@ -135,97 +183,58 @@ def _pipe_job(
         raise UsageError(f"{target} is a folder, and a pipe has no name", "name a file with -o")
     if format is None:
         format_for(target)
-    job = Job(source, target, format)
-    return _check_existing([job], overwrite=overwrite, skip_existing=skip_existing)[0]
+    return Job(source, target, format)
 
 
-def _find(inputs: Sequence[str], into: Path | None) -> Iterator[_Found]:
-    seen: set[Path] = set()
-    for name in inputs:
-        path = Path(name)
-        if path.is_dir():
-            found = [f for f in _walk(path, into) if f.path.resolve() not in seen]
-            if not found and not any(True for _ in _walk(path, None)):
-                raise InputError(
-                    f"the folder {path} holds no pictures",
-                    "it is searched for " + ", ".join(sorted(EXTENSIONS)),
-                )
-        elif path.exists():
-            found = [] if path.resolve() in seen else [_Found(path, Path(path.name), True)]
-        else:
-            raise InputError(f"{path} is not there")
-        seen.update(f.path.resolve() for f in found)
-        yield from found
+def check_collisions(jobs: Sequence[Job]) -> None:
+    """Refuse results that would meet each other, or an input.
 
-
-def _walk(folder: Path, into: Path | None) -> Iterator[_Found]:
-    """Pictures below a folder in sorted order; symbolic links to folders are not followed."""
-    outputs = into.resolve() if into else None
-    for parent, folders, files in os.walk(folder, onerror=_refuse):
-        here = Path(parent)
-        folders[:] = sorted(
-            f for f in folders if not f.startswith(".") and (here / f).resolve() != outputs
-        )
-        for name in sorted(files):
-            path = here / name
-            hidden = name.startswith(".")
-            earlier = outputs is None and path.stem.endswith(MARK)
-            if not hidden and not earlier and path.suffix.lower() in EXTENSIONS:
-                yield _Found(path, path.relative_to(folder), False)
-
-
-def _refuse(error: OSError) -> None:
-    raise InputError(
-        f"the folder {error.filename} cannot be read: {(error.strerror or str(error)).lower()}",
-        "name the folders that can",
-    ) from error
-
-
-def _renamed(path: Path, format: str | None, *, mark: str) -> Path:
-    """With the mark, and the extension of a format that can be written."""
-    suffix = path.suffix
-    known = EXTENSIONS.get(suffix.lower())
-    if format is not None and (known is None or known.name != format):
-        suffix = FORMATS[format].extensions[0]
-    elif format is None and (known is None or not known.writable):
-        suffix = ".png"
-    return path.with_name(f"{path.stem}{mark}{suffix}")
-
-
-def _check_collisions(jobs: Sequence[Job]) -> None:
+    Raises:
+        UsageError: the first that do.
+    """
     taken: dict[str, Path] = {}
-    sources = {job.source.resolve() for job in jobs if job.source}
+    sources: set[str] = set()
     for job in jobs:
-        assert job.source is not None
-        assert job.target is not None
-        key = str(job.target.resolve())
-        if sys.platform in ("darwin", "win32"):  # their file systems know no case
-            key = key.casefold()
-        if key in taken:
+        if job.source:
+            sources |= {location(job.source), location(Path(os.path.realpath(job.source)))}
+    for job in jobs:
+        if job.source is None or job.target is None:
+            continue
+        place = location(job.target)
+        if place in taken:
             raise UsageError(
-                f"{taken[key]} and {job.source} would both become {job.target}",
-                "name them one by one, each with its own -o",
+                f"{taken[place]} and {job.source} would both become {job.target}",
+                "name them one by one, each with its own -o, or use {parent} in a template",
             )
-        if job.target.resolve() in sources:
+        if place in sources:
             raise UsageError(
                 f"{job.target} is an input, and would be overwritten", "name another output with -o"
             )
-        taken[key] = job.source
+        taken[place] = job.source
 
 
-def _check_existing(jobs: Sequence[Job], *, overwrite: bool, skip_existing: bool) -> list[Job]:
+def check_existing(jobs: Sequence[Job], *, overwrite: bool, skip_existing: bool) -> list[Job]:
+    """Decide about outputs that are there already; jobs that are decided stay as they are.
+
+    Raises:
+        OutputExistsError: they are there, and nobody said what to do.
+    """
     checked: list[Job] = []
     there: list[Path] = []
     for job in jobs:
-        exists = job.target is not None and os.path.lexists(job.target)
-        if exists and not overwrite:
-            assert job.target is not None
+        if job.exists or job.replace or job.target is None or not os.path.lexists(job.target):
+            pass
+        elif overwrite:
+            job = replace(job, replace=True)
+        elif skip_existing:
+            job = replace(job, skip="exists")
+        else:
             there.append(job.target)
-        checked.append(Job(job.source, job.target, job.format, exists and skip_existing))
-    if there and not skip_existing:
+        checked.append(job)
+    if there:
         more = f" and {len(there) - 1} more outputs are" if len(there) > 1 else " is"
         raise OutputExistsError(
-            f"{there[0]}{more} there already", "add --overwrite or --skip-existing"
+            f"{there[0]}{more} there already", "add --resume, --skip-existing or --overwrite"
         )
     return checked
 

@@ -1,96 +1,56 @@
-"""Runs jobs one after the other: a bad one is reported, the rest goes on."""
+"""One picture in three steps: read, restored, written. What goes wrong becomes its own sentence."""
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 import io
-import logging
+import os
+import stat
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from moce_cli.batch.desk import Desk, Done, Settings, failed
 from moce_cli.batch.jobs import Job
-from moce_cli.errors import DeviceError, InputError, MoceError, OutputError
-from moce_cli.pictures import Picture, probe, read, write
+from moce_cli.batch.journal import Stamp
+from moce_cli.batch.naming import check_inside
+from moce_cli.batch.staging import place
+from moce_cli.errors import InputError, MoceError, OutputError
+from moce_cli.pictures import Picture, format_for, probe, read, write
 
 if TYPE_CHECKING:
     from moce_cli.restoration import Report, Restorer
     from moce_cli.restoration.engine import Progress
 
-log = logging.getLogger(__name__)
-
 
 @dataclass(frozen=True, slots=True)
-class Done:
-    """What became of a job."""
+class Loaded:
+    """A picture that was read."""
 
     job: Job
-    report: Report | None = None
-    error: MoceError | None = None
-    warnings: tuple[str, ...] = ()
-    """What could not be kept."""
-    seconds: float = 0.0
-    """Reading and writing included."""
-
-    @property
-    def skipped(self) -> bool:
-        """The output was there already."""
-        return self.report is None and self.error is None
+    picture: Picture
+    stamp: Stamp | None
+    """Of the file, where a journal is kept."""
+    seconds: float
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
-    """How each picture is done."""
+class Restored:
+    """A picture that went through the network."""
 
-    strength: float = 1.0
-    max_pixels: int = 1_000_000_000
-    overwrite: bool = False
-    quality: int | None = None
-    max_seam: float | None = None
-
-
-def run_jobs(
-    jobs: Sequence[Job],
-    restorer: Restorer,
-    settings: Settings,
-    progress: Progress | None = None,
-) -> Iterator[Done]:
-    """Restore each picture and write it.
-
-    Args:
-        jobs: as planned.
-        restorer: that does the work.
-        settings: of each picture.
-        progress: called with tiles done and tiles in all of the picture at hand.
-    """
-    for job in jobs:
-        begun = time.perf_counter()
-        if job.exists:
-            yield Done(job)
-            continue
-        try:
-            report, warnings = _run(job, restorer, settings, progress)
-        except BrokenPipeError:
-            raise  # nobody listens any more
-        except MoceError as error:
-            yield Done(job, error=error, seconds=time.perf_counter() - begun)
-        except MemoryError:
-            error = DeviceError(f"{job.name}: out of memory", "use a smaller --tile")
-            yield Done(job, error=error, seconds=time.perf_counter() - begun)
-        except Exception as error:
-            # no picture may end a batch, whatever it does to the code
-            log.debug("%s", job.name, exc_info=True)
-            reason = f"unexpected {type(error).__name__}: {error}".splitlines()[0]
-            failure = MoceError(f"{job.name}: {reason}", "run it alone with -v -v, and report it")
-            yield Done(job, error=failure, seconds=time.perf_counter() - begun)
-        else:
-            yield Done(job, report=report, warnings=warnings, seconds=time.perf_counter() - begun)
+    job: Job
+    picture: Picture
+    report: Report
+    stamp: Stamp | None
+    seconds: float
 
 
-def open_picture(source: Path | None, max_pixels: int) -> Picture:
-    """Read a picture that is known to fit; None is standard input.
+def open_picture(source: Path | None, max_pixels: int, *, whole: bool = False) -> Picture:
+    """Read a picture that is known to fit; None is standard input; `whole` is as for `read`.
 
     Raises:
         InputError: it cannot be read.
@@ -101,47 +61,143 @@ def open_picture(source: Path | None, max_pixels: int) -> Picture:
     if source is None:
         if sys.stdin is None:  # pyright: ignore[reportUnnecessaryComparison] -- closed
             raise InputError("standard input is closed")
-        return read(sys.stdin.buffer, max_pixels=max_pixels, name="standard input")
+        pipe = sys.stdin.buffer
+        return read(pipe, max_pixels=max_pixels, name="standard input", whole=whole)
     header = probe(source, max_pixels=max_pixels)
-    check_fits(str(source), header.height, header.width, header.depth)
-    return read(source, max_pixels=max_pixels)
+    rows = header.height * (header.frames if whole else 1)
+    check_fits(str(source), rows, header.width, header.depth)
+    return read(source, max_pixels=max_pixels, whole=whole)
 
 
-def _run(
-    job: Job, restorer: Restorer, settings: Settings, progress: Progress | None
-) -> tuple[Report, tuple[str, ...]]:
-    picture = open_picture(job.source, settings.max_pixels)
-    result = restorer.restore(picture, strength=settings.strength, progress=progress)
+def load(job: Job, desk: Desk) -> Loaded | Done:
+    """The first step; a picture that can't be read is done, with the stamp of what was there."""
+    begun = time.perf_counter()
+    stamp = None
+    if desk.journal is not None and job.source is not None:
+        with contextlib.suppress(OSError):  # reading says it better
+            if stat.S_ISREG(job.source.stat().st_mode):
+                stamp = Stamp.of(job.source)
+    try:
+        picture = open_picture(job.source, desk.settings.max_pixels, whole=True)
+    except Exception as error:
+        made: Picture | Exception = error
+    else:
+        made = picture
+    if stamp is not None and job.source is not None and not _same(job.source, stamp):
+        # no stamp: it is not this file that failed, and the next run tries again
+        made = InputError(f"{job.name} changed while it was read", "run again when it is whole")
+        stamp = None
+    seconds = time.perf_counter() - begun
+    if isinstance(made, Exception):
+        return dataclasses.replace(failed(job, made, seconds), stamp=stamp)
+    return Loaded(job, made, stamp, seconds)
+
+
+def _same(path: Path, stamp: Stamp) -> bool:
+    try:
+        found = path.stat()
+    except OSError:
+        return False
+    return (found.st_size, found.st_mtime_ns) == (stamp.size_bytes, stamp.mtime_ns)
+
+
+def restore(
+    loaded: Loaded, restorer: Restorer, settings: Settings, progress: Progress | None
+) -> Restored:
+    """The second step.
+
+    Raises:
+        MoceError: it came to nothing, or its tiles show.
+    """
+    begun = time.perf_counter()
+    result = restorer.restore(
+        loaded.picture,
+        strength=settings.strength,
+        region=settings.region,
+        mask=None if settings.mask is None else settings.mask.pixels,
+        ensemble=settings.ensemble,
+        progress=progress,
+    )
     report = result.report
     if settings.max_seam is not None and report.seam > settings.max_seam:
         raise MoceError(
-            f"tile borders show in {job.name}: a seam score of {report.seam:.3f}, "
+            f"tile borders show in {loaded.job.name}: a seam score of {report.seam:.3f}, "
             f"--max-seam is {settings.max_seam:g}",
             "use a larger --overlap or --tile",
         )
+    seconds = loaded.seconds + time.perf_counter() - begun
+    return Restored(loaded.job, result.picture, report, loaded.stamp, seconds)
+
+
+def save(restored: Restored, desk: Desk) -> Done:
+    """The third step: written, checked, noted, renamed.
+
+    The journal's line comes first. Where no result follows it, the files tell.
+
+    Raises:
+        OutputError: it cannot be written.
+        BrokenPipeError: nobody reads standard output any more.
+    """
+    begun = time.perf_counter()
+    job, picture, report = restored.job, restored.picture, restored.report
+    settings = desk.settings
     if job.target is None:
-        if sys.stdout is None:  # pyright: ignore[reportUnnecessaryComparison] -- closed
-            raise OutputError("standard output is closed")
-        buffer = io.BytesIO()
-        lost = write(
-            result.picture,
-            buffer,
-            format=job.format or picture.source.format,
-            quality=settings.quality,
-        )
+        lost = _to_standard_output(picture, job, settings)
+        seconds = restored.seconds + time.perf_counter() - begun
+        return Done(job, report, None, (*report.notes, *lost), seconds)
+    target = job.target
+    with _about(target):
+        check_inside(target, job.root)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        part = desk.staging.file(target)
         try:
-            sys.stdout.buffer.write(buffer.getbuffer())
-            sys.stdout.buffer.flush()
-        except BrokenPipeError:
-            raise
-        except OSError as error:
-            raise OutputError(f"standard output cannot be written: {error.strerror}") from error
-    else:
-        lost = write(
-            result.picture,
-            job.target,
-            format=job.format,
-            quality=settings.quality,
-            overwrite=settings.overwrite,
-        )
-    return report, (*report.notes, *lost)
+            lost = write(
+                picture, part, format=job.format or format_for(target), storage=settings.storage
+            )
+            if settings.preserve and job.source is not None:
+                _preserve(job.source, part)
+            seconds = restored.seconds + time.perf_counter() - begun
+            done = Done(job, report, None, (*report.notes, *lost), seconds)
+            if desk.journal is not None:
+                desk.note(done, restored.stamp, Stamp.of(part))
+            place(part, target, replace=job.replace)
+        except OutputError as error:  # said of a name that nobody has seen
+            message = error.message.replace(str(part), str(target))
+            message = message.replace(str(part.parent), str(target.parent))
+            raise type(error)(message, error.hint) from error
+        finally:
+            with contextlib.suppress(OSError):
+                part.unlink(missing_ok=True)
+    return done
+
+
+@contextlib.contextmanager
+def _about(target: Path) -> Generator[None, None, None]:
+    try:
+        yield
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise OutputError(f"{target} can't be written: {reason}") from error
+
+
+def _preserve(source: Path, part: Path) -> None:
+    found = source.stat()
+    part.chmod(stat.S_IMODE(found.st_mode))
+    os.utime(part, ns=(found.st_atime_ns, found.st_mtime_ns))
+
+
+def _to_standard_output(picture: Picture, job: Job, settings: Settings) -> tuple[str, ...]:
+    if sys.stdout is None:  # pyright: ignore[reportUnnecessaryComparison] -- closed
+        raise OutputError("standard output is closed")
+    buffer = io.BytesIO()
+    lost = write(
+        picture, buffer, format=job.format or picture.source.format, storage=settings.storage
+    )
+    try:
+        sys.stdout.buffer.write(buffer.getbuffer())
+        sys.stdout.buffer.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise OutputError(f"standard output cannot be written: {error.strerror}") from error
+    return lost

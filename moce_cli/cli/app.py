@@ -12,8 +12,9 @@ import typer
 from typer.core import TyperGroup
 
 from moce_cli import __version__
-from moce_cli.cli import degrade, doctor, info, models, restore, train
+from moce_cli.cli import compare, degrade, doctor, info, models, options, restore, train
 from moce_cli.cli.console import console
+from moce_cli.cli.eval import EPILOG as EVAL_EPILOG
 from moce_cli.cli.eval import evaluate
 from moce_cli.errors import MoceError, OutputError
 
@@ -56,22 +57,30 @@ def _unexpected(error: Exception) -> None:
     raise typer.Exit(1) from error
 
 
+EPILOG = options.examples(
+    "moce restore rainy.jpg -o clean.png",
+    "moce compare rainy.jpg clean.png -o look.html",
+    more="Each command's --help has more.",
+)
+
 app = typer.Typer(
     cls=MoceGroup,
     name="moce",
     help="Restore damaged pictures, with experts that run only when they are needed.",
+    epilog=EPILOG,
     no_args_is_help=True,
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command("restore")(restore.restore)
-app.command("info")(info.info)
+app.command("restore", epilog=restore.EPILOG)(restore.restore)
+app.command("info", epilog=info.EPILOG)(info.info)
+app.command("compare", epilog=compare.EPILOG)(compare.compare)
 app.command("degrade", epilog=degrade.EPILOG)(degrade.degrade)
 app.command("train", epilog=train.EPILOG)(train.train)
-app.command("eval")(evaluate)
+app.command("eval", epilog=EVAL_EPILOG)(evaluate)
 app.add_typer(models.models_app, name="models")
-app.command("doctor")(doctor.doctor)
+app.command("doctor", epilog=doctor.EPILOG)(doctor.doctor)
 
 
 def _version(wanted: bool) -> None:

@@ -11,6 +11,8 @@ from moce_cli.cli.console import configure, console
 if TYPE_CHECKING:
     from moce_cli.runtime import Precision
 
+EPILOG = options.examples("moce doctor", "moce doctor --device cpu --precision fp32 --json")
+
 
 def doctor(
     device: options.Device = "auto",

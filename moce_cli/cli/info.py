@@ -14,7 +14,12 @@ from moce_cli.cli.console import configure, console
 if TYPE_CHECKING:
     from moce_cli.restoration import Report
 
-LEVELS = ("fine", "middle", "coarse")
+EPILOG = options.examples(
+    "moce info rainy.jpg",
+    "moce info rainy.jpg --map experts.png",
+    "moce info rainy.jpg --routing tile --tile 128",
+    more="With --map each tile chooses its own experts, unless --routing says otherwise.",
+)
 
 
 def info(
@@ -26,7 +31,27 @@ def info(
     tile: options.TileSize = "auto",
     overlap: options.Overlap = None,
     batch: options.Batch = None,
-    routing: options.Routing = "image",
+    routing: Annotated[
+        str | None,
+        typer.Option(
+            help="image: experts chosen once for the picture; tile: for each tile; 0 to 3: forced. "
+            "By default image, with --map tile.",
+            rich_help_panel="Model",
+            show_default=False,
+            autocompletion=options.one_of("image", "tile", "0", "1", "2", "3"),
+        ),
+    ] = None,
+    map_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--map",
+            help="Draw which expert worked where into this picture (.png, .jpg, ...).",
+            rich_help_panel="Output",
+        ),
+    ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace the map.", rich_help_panel="Output")
+    ] = False,
     max_pixels: options.MaxPixels = options.DEFAULT_MAX_PIXELS,
     as_json: options.Json = False,
     quiet: options.Quiet = False,
@@ -34,48 +59,70 @@ def info(
 ) -> None:
     """Tell which experts fire for a picture, block by block, and what that saves.
 
-    The picture is restored to find out; nothing is written.
+    The picture is restored to find out, and not written. Where tiles choose, the map of experts is
+    shown as well.
     """
     configure(quiet=quiet, verbosity=verbose)
     from moce_cli.batch import STANDARD, open_picture
 
+    if map_file is not None:
+        from moce_cli.cli.outputs import check_outputs
+        from moce_cli.errors import UsageError
+        from moce_cli.pictures import format_for
+
+        format_for(map_file)
+        if map_file.exists() and image != STANDARD and map_file.resolve() == Path(image).resolve():
+            raise UsageError(f"{map_file} is an input, and would be overwritten", "name another")
+        check_outputs([map_file], overwrite=overwrite)
     source = None if image == STANDARD else Path(image)
     picture = open_picture(source, options.parse_max_pixels(max_pixels))
 
-    from moce_cli.cli.progress import BatchProgress
-    from moce_cli.restoration import Restorer
-    from moce_cli.restoration.plan import parse_tile
+    from moce_cli.cli.experts import find_experts, must_have, show_map
 
-    restorer = Restorer.from_pretrained(
-        model,
+    report, found = find_experts(
+        image,
+        picture,
+        model=model,
+        routing=routing or ("image" if map_file is None else "tile"),
         device=device,
         precision=precision,
-        tile=parse_tile(tile),
+        threads=threads,
+        tile=tile,
         overlap=overlap,
         batch=batch,
-        routing=routing,
-        threads=threads,
+        hidden=quiet,
     )
-    pixels = picture.height * picture.width
-    with BatchProgress(console, 1, pixels, hidden=quiet) as progress:
-        progress.start_file(image, pixels)
-        report = restorer.restore(picture, progress=progress.tile).report
+    if map_file is not None:
+        from moce_cli.compare import map_sheet
+        from moce_cli.pictures import Picture, write
+
+        name = "standard input" if source is None else source.name
+        write(Picture(map_sheet(must_have(found), picture, name)), map_file, overwrite=True)
     if as_json:
-        console.json({"input": image, "output": None, **report.to_dict()})
-    else:
-        _show(image, report)
+        written = {} if map_file is None else {"map": str(map_file)}
+        console.json({"input": image, "output": None, **written, **report.to_dict()})
+        return
+    _show(image, report)
+    if found is not None and report.tile_experts:
+        show_map(found, picture)
+    if map_file is not None:
+        console.say(f"the map of experts: {map_file}")
 
 
 def _show(image: str, report: Report) -> None:
     from rich.table import Table
+
+    from moce_cli.compare.experts import LEVELS
 
     height, width = report.tile_size
     console.result(
         f"{image}: {report.width} x {report.height}, {report.model} on {report.device} in "
         f"{report.precision}, {report.seconds:.2f} s"
     )
-    tiles = "1 tile" if report.tiles == 1 else f"{report.tiles} tiles, seam score {report.seam:.3f}"
-    console.result(f"{tiles} of {width} x {height}, routing by {report.routing}")
+    tiles, seam = "1 tile", ""
+    if report.tiles > 1:
+        tiles, seam = f"{report.tiles} tiles", f", seam score {report.seam:.3f}"
+    console.result(f"{tiles} of {width} x {height}, routing by {report.routing}{seam}")
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in ("block", "level"):
         table.add_column(name)

@@ -19,19 +19,22 @@ from moce_cli.checkpoints.pulls import Pull, find_pull, forget_pull
 from moce_cli.checkpoints.resolution import describe, parse_hub_name, resolve
 from moce_cli.cli import options
 from moce_cli.cli.console import configure, console
+from moce_cli.cli.models_examples import EPILOGS
 from moce_cli.errors import UsageError, WeightsError
 
 models_app = typer.Typer(
-    help="List, fetch, check and convert weights.", no_args_is_help=True, rich_markup_mode="rich"
+    help="List, fetch, check and convert weights.",
+    epilog=EPILOGS[""],
+    no_args_is_help=True,
+    rich_markup_mode="rich",
 )
 
 _Dtype = Literal["fp32", "fp16", "bf16"]
-_Name = Annotated[str, typer.Argument(metavar="NAME", help="A name from `moce models ls`.")]
 _Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what is there.")]
 _Output = Annotated[Path, typer.Option("--output", "-o", help="The file to write, or a folder.")]
 
 
-@models_app.command("ls")
+@models_app.command("ls", epilog=EPILOGS["ls"])
 def list_models(as_json: options.Json = False, quiet: options.Quiet = False) -> None:
     """List the known models and where they are."""
     configure(quiet=quiet)
@@ -46,7 +49,7 @@ def list_models(as_json: options.Json = False, quiet: options.Quiet = False) -> 
             entry.name + (" *" if entry.name == catalogue.DEFAULT_MODEL else ""),
             "damaged" if entry.problem else _STATES[entry.kind],
             entry.architecture or "",
-            _size(entry.size_bytes),
+            f"{entry.size_bytes / 1e6:.1f} MB" if entry.size_bytes else "",
             entry.problem or entry.summary,
         )
         for entry in known
@@ -70,8 +73,8 @@ _STATES = {
 }
 
 
-@models_app.command()
-def show(name: _Name, as_json: options.Json = False) -> None:
+@models_app.command(epilog=EPILOGS["show"])
+def show(name: options.ModelName, as_json: options.Json = False) -> None:
     """Show a model's card: what it removes, what it was trained on, its licence."""
     entry = describe(name)
     if as_json:
@@ -88,18 +91,18 @@ def show(name: _Name, as_json: options.Json = False) -> None:
             console.result(f"{key.replace('_', ' ') + ':':<16} {text}")
 
 
-@models_app.command()
-def path(name: _Name) -> None:
+@models_app.command(epilog=EPILOGS["path"])
+def path(name: options.ModelName) -> None:
     """Print where a model's file is."""
     console.result(str(catalogue.file_of(describe(name))))
 
 
-@models_app.command()
+@models_app.command(epilog=EPILOGS["pull"])
 def pull(
     name: Annotated[
         str,
         typer.Argument(
-            metavar="NAME", help="A name from `moce models ls`, or org/repo[@revision]."
+            metavar="NAME", help="A name from `moce models ls`, or org/repo\\[@revision]."
         ),
     ],
     sha256: Annotated[str | None, typer.Option(help="What the file must have.")] = None,
@@ -127,7 +130,7 @@ def pull(
     console.result(pulled.path)
 
 
-@models_app.command()
+@models_app.command(epilog=EPILOGS["verify"])
 def verify(
     names: Annotated[
         list[str] | None, typer.Argument(metavar="[NAME]...", help="By default all that are here.")
@@ -163,8 +166,8 @@ def verify(
         raise WeightsError(f"{len(failures)} of {len(chosen)} models are not as recorded")
 
 
-@models_app.command("rm")
-def remove(name: _Name, quiet: options.Quiet = False) -> None:
+@models_app.command("rm", epilog=EPILOGS["rm"])
+def remove(name: options.ModelName, quiet: options.Quiet = False) -> None:
     """Delete an imported or pulled model from this machine."""
     configure(quiet=quiet)
     entry = catalogue.find(name)
@@ -186,7 +189,7 @@ def remove(name: _Name, quiet: options.Quiet = False) -> None:
     console.say(f"deleted {name}")
 
 
-@models_app.command()
+@models_app.command(epilog=EPILOGS["convert"])
 def convert(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="The authors' .ckpt file.")],
     output: _Output,
@@ -227,9 +230,12 @@ def convert(
     console.result(str(done.path))
 
 
-@models_app.command()
+@models_app.command(epilog=EPILOGS["export"])
 def export(
-    name: _Name, output: _Output, overwrite: _Overwrite = False, quiet: options.Quiet = False
+    name: options.ModelName,
+    output: _Output,
+    overwrite: _Overwrite = False,
+    quiet: options.Quiet = False,
 ) -> None:
     """Copy a model's file out, with its SHA-256 beside it, for a machine without network."""
     configure(quiet=quiet)
@@ -239,7 +245,7 @@ def export(
     console.result(str(target))
 
 
-@models_app.command("import")
+@models_app.command("import", epilog=EPILOGS["import"])
 def import_model(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="A weights file.")],
     name: Annotated[str | None, typer.Option(help="What to call it.")] = None,
@@ -253,7 +259,7 @@ def import_model(
     console.result(str(entry.path))
 
 
-@models_app.command()
+@models_app.command(epilog=EPILOGS["push"])
 def push(
     name: Annotated[str, typer.Argument(metavar="NAME", help="A known model, or a weights file.")],
     repo: Annotated[str, typer.Argument(metavar="ORG/REPO", help="The hub's repository.")],
@@ -290,7 +296,3 @@ def _target(output: Path, name: str) -> Path:
 
 def _values(entry: Entry) -> dict[str, object]:
     return {**entry.to_dict(), "default": entry.name == catalogue.DEFAULT_MODEL}
-
-
-def _size(size_bytes: int | None) -> str:
-    return f"{size_bytes / 1e6:.1f} MB" if size_bytes else ""

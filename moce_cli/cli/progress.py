@@ -77,6 +77,10 @@ class BatchProgress:
         if self._live:
             self._bars.stop()
 
+    def expect(self, pixels: int) -> None:
+        """How many pixels there are in all, once that is known."""
+        self._bars.update(self._all, total=max(pixels, 1))
+
     def start_file(self, name: str, pixels: int) -> None:
         """A picture begins."""
         name = printable(name)
@@ -91,11 +95,24 @@ class BatchProgress:
         self._bars.update(self._one, completed=done, total=total, count=f"tile {done}/{total}")
         self._show(done / total)
 
-    def end_file(self, line: str, experts: dict[int, int] | None) -> None:
-        """A picture is done, or has failed; the line, if any, says so."""
+    @property
+    def live(self) -> bool:
+        """Whether bars are shown at all."""
+        return self._live
+
+    def end_file(
+        self, line: str, experts: dict[int, int] | None, pixels: int | None = None
+    ) -> None:
+        """A picture is done, or has failed; the line, if any, says so.
+
+        Args:
+            line: what to say.
+            experts: that ran.
+            pixels: the picture's, where another one may have begun meanwhile.
+        """
         self._index += 1
-        self._pixels_done += self._current
-        self._current = 0
+        self._pixels_done += self._current if pixels is None else pixels
+        self._current = 0 if pixels is None else self._current
         for expert, count in (experts or {}).items():
             self._experts[expert] = self._experts.get(expert, 0) + count
         self._show()

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from moce_cli.checkpoints.catalogue import DEFAULT_MODEL
-from moce_cli.cli import options
-from moce_cli.cli.console import configure, console
-
-if TYPE_CHECKING:
-    from moce_cli.batch import Done, Job
+from moce_cli.cli import batch_options, options, picture_options
+from moce_cli.cli.console import configure
 
 EPILOG = """Examples:
 
@@ -20,20 +16,28 @@ EPILOG = """Examples:
 
   moce restore photos/ -o restored/
 
+  moce restore photos/ -o restored/ --resume
+
+  find . -name '*.jpg' -print0 | moce restore --files-from - -o 'out/{parent}/{stem}{ext}'
+
   cat a.png | moce restore - -o - > b.png
 """
 
 
 def restore(
     inputs: Annotated[
-        list[str], typer.Argument(metavar="INPUT...", help="Files, folders, or - for a pipe.")
-    ],
+        list[str] | None,
+        typer.Argument(
+            metavar="INPUT...", help="Files, folders, patterns in quotes, or - for a pipe."
+        ),
+    ] = None,
     output: Annotated[
         str | None,
         typer.Option(
             "--output",
             "-o",
-            help="A file, a folder, or - for a pipe; else NAME.restored.EXT beside the input.",
+            help="A file, a folder, a template such as 'out/{parent}/{stem}_clean{ext}', or - for "
+            "a pipe; else NAME.restored.EXT beside the input.",
             rich_help_panel="Output",
         ),
     ] = None,
@@ -44,16 +48,21 @@ def restore(
             min=0.0, max=1.0, help="1 is the result, 0 the input.", rich_help_panel="Picture"
         ),
     ] = 1.0,
+    region: picture_options.RegionText = None,
+    mask: picture_options.MaskFile = None,
+    ensemble: picture_options.Ensemble = False,
     format: Annotated[
         str | None,
         typer.Option(
-            help="png, jpeg, webp, tiff or bmp, whatever the extension.", rich_help_panel="Output"
+            help="png, jpeg, webp, avif, tiff, gif, bmp or exr, whatever the extension.",
+            rich_help_panel="Output",
+            autocompletion=options.writable_formats,
         ),
     ] = None,
-    quality: Annotated[
-        int | None,
-        typer.Option(min=1, max=100, help="Of JPEG and WebP.", rich_help_panel="Output"),
-    ] = None,
+    quality: picture_options.Quality = None,
+    subsampling: picture_options.Subsampling = None,
+    png_compression: picture_options.PngCompression = None,
+    strip_metadata: picture_options.StripMetadata = False,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace outputs.", rich_help_panel="Output")
     ] = False,
@@ -63,6 +72,18 @@ def restore(
             "--skip-existing", help="Leave outputs that are there.", rich_help_panel="Output"
         ),
     ] = False,
+    preserve: batch_options.Preserve = False,
+    files_from: batch_options.FilesFrom = None,
+    include: batch_options.Include = None,
+    exclude: batch_options.Exclude = None,
+    recursive: batch_options.Recursive = True,
+    resume: batch_options.Resume = False,
+    retry_failed: batch_options.RetryFailed = False,
+    shard: batch_options.ShardOption = None,
+    journal: batch_options.JournalFile = None,
+    fail_fast: batch_options.FailFast = False,
+    dry_run: batch_options.DryRun = False,
+    watch: batch_options.Watch = False,
     device: options.Device = "auto",
     precision: options.Precision = "auto",
     threads: options.Threads = None,
@@ -85,124 +106,45 @@ def restore(
 ) -> None:
     """Restore pictures: a file, several, a folder with all below it, or a pipe."""
     configure(quiet=quiet, verbosity=verbose)
-    from moce_cli.batch import STANDARD, Settings, make_folders, plan_jobs, run_jobs
+    from moce_cli.batch import Request, Settings, Shard, Wanted
+    from moce_cli.cli import restore_run
     from moce_cli.errors import UsageError
+    from moce_cli.restoration.where import Mask, Region
 
-    if overwrite and skip_existing:
-        raise UsageError("--overwrite and --skip-existing exclude each other", "drop one of them")
-    if as_json and output == STANDARD:
+    if as_json and output == "-":
         raise UsageError("--json and -o - both write to stdout", "drop --json or name a file")
+    request = Request(
+        Wanted(
+            tuple(inputs or ()),
+            restore_run.listed(files_from, inputs or []),
+            tuple(include or ()),
+            tuple(exclude or ()),
+            recursive=recursive,
+        ),
+        output,
+        format=format,
+        overwrite=overwrite,
+        skip_existing=skip_existing,
+        resume=resume,
+        retry_failed=retry_failed,
+        shard=Shard.parse(shard) if shard is not None else None,
+        journal=journal,
+        watch=watch,
+    )
     settings = Settings(
         strength=strength,
         max_pixels=options.parse_max_pixels(max_pixels),
-        overwrite=overwrite,
-        quality=quality,
+        storage=picture_options.storage(
+            quality, subsampling, png_compression, strip=strip_metadata
+        ),
+        region=Region.parse(region) if region is not None else None,
+        mask=Mask.read(mask) if mask is not None else None,
+        ensemble=ensemble,
         max_seam=max_seam,
+        preserve=preserve,
     )
-    jobs = plan_jobs(
-        inputs, output, format=format, overwrite=overwrite, skip_existing=skip_existing
+    machine = restore_run.Machine(
+        model, device, precision, threads, tile=tile, overlap=overlap, batch=batch, routing=routing
     )
-    if len(jobs) == 1:
-        _check_readable(jobs[0], settings.max_pixels)  # a bad file needs no network to be refused
-    make_folders(jobs)
-
-    from moce_cli.cli.progress import BatchProgress
-    from moce_cli.restoration import Restorer
-    from moce_cli.restoration.plan import parse_tile
-
-    restorer = Restorer.from_pretrained(
-        model,
-        device=device,
-        precision=precision,
-        tile=parse_tile(tile),
-        overlap=overlap,
-        batch=batch,
-        routing=routing,
-        threads=threads,
-    )
-    sizes = [_pixels(job, settings.max_pixels) for job in jobs]
-    failed: list[Done] = []
-    with BatchProgress(console, len(jobs), sum(sizes), hidden=quiet) as progress:
-        progress.start_file(jobs[0].name, sizes[0])
-        for index, done in enumerate(run_jobs(jobs, restorer, settings, progress.tile)):
-            if as_json:
-                console.json(_row(done))
-            alone = done.error is not None and len(jobs) == 1  # then the error itself says it all
-            experts = done.report.experts if done.report else None
-            progress.end_file("" if alone else _line(done), experts)
-            for warning in done.warnings:
-                console.warn(f"{done.job.name}: {warning}")
-            if done.error:
-                failed.append(done)
-                if len(jobs) > 1:
-                    console.error(done.error)
-            if index + 1 < len(jobs):
-                progress.start_file(jobs[index + 1].name, sizes[index + 1])
-    if not failed:
-        return
-    if len(jobs) == 1:
-        assert failed[0].error is not None
-        raise failed[0].error
-    console.say(f"{len(jobs) - len(failed)} of {len(jobs)} pictures done, {len(failed)} failed")
-    raise typer.Exit(1)
-
-
-def _check_readable(job: Job, max_pixels: int) -> None:
-    from moce_cli.pictures import probe
-
-    if job.source is not None and not job.exists:
-        probe(job.source, max_pixels=max_pixels)
-
-
-def _pixels(job: Job, max_pixels: int) -> int:
-    """How much work a job is; 0 where that can't be told."""
-    from moce_cli.errors import MoceError
-    from moce_cli.pictures import probe
-
-    if job.source is None or job.exists:
-        return 0
-    try:
-        size = probe(job.source, max_pixels=max_pixels)
-    except MoceError:
-        return 0  # said when its turn comes
-    return size.height * size.width
-
-
-def _row(done: Done) -> dict[str, object]:
-    """The JSON object of a picture."""
-    row: dict[str, object] = {
-        "input": str(done.job.source or "-"),
-        "output": str(done.job.target or "-"),
-        "status": "failed" if done.error else "skipped" if done.skipped else "restored",
-    }
-    if done.error:
-        row["output"] = None
-        row["error"] = {
-            "message": done.error.message,
-            "hint": done.error.hint,
-            "exit_code": done.error.exit_code,
-        }
-    if done.report:
-        row |= done.report.to_dict()
-        row["notes"] = list(done.warnings)
-        row["seconds_with_files"] = round(done.seconds, 4)
-    return row
-
-
-def _line(done: Done) -> str:
-    """A picture in a line."""
-    from moce_cli.cli.progress import fired
-
-    name = done.job.name
-    if done.error:
-        return f"{name}: failed"
-    target = str(done.job.target) if done.job.target else "standard output"
-    if done.report is None:
-        return f"{name}: skipped, {Path(target).name} is there"
-    report = done.report
-    megapixels = report.height * report.width / 1e6
-    seam = f", seam {report.seam:.3f}" if report.tiles > 1 else ""
-    return (
-        f"{name} -> {target}: {report.width} x {report.height} in {done.seconds:.1f} s "
-        f"({megapixels / max(done.seconds, 1e-9):.2f} MP/s), experts {fired(report.experts)}{seam}"
-    )
+    manner = restore_run.Manner(as_json=as_json, quiet=quiet, fail_fast=fail_fast, dry_run=dry_run)
+    restore_run.run(request, settings, machine, manner)

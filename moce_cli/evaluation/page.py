@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import html
 import io
 from collections.abc import Sequence
 from typing import Any
@@ -12,6 +10,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from moce_cli.evaluation.datasets import middle
+from moce_cli.evaluation.document import data_uri, document, text
 from moce_cli.evaluation.maps import (
     COLOURS,
     ERROR_SCALE,
@@ -28,30 +27,9 @@ Array = npt.NDArray[Any]
 _QUALITY = 95
 
 _STYLE = """
-:root { color-scheme: light dark; --back: #fbfbfa; --ink: #1d1d1b; --soft: #6b6b66;
-  --line: #dededa; --card: #ffffff; --mark: #0b6bb0; }
-@media (prefers-color-scheme: dark) { :root { --back: #16171a; --ink: #e9e9e6; --soft: #9b9b96;
-  --line: #33353a; --card: #1e2024; --mark: #7cc0f2; } }
-* { box-sizing: border-box; }
-body { margin: 0 auto; padding: 2.5rem 1.5rem 5rem; max-width: 100rem; background: var(--back);
-  color: var(--ink); font: 15px/1.5 system-ui, -apple-system, "Segoe UI", "DejaVu Sans",
-  sans-serif; }
-h1 { font-size: 1.7rem; margin: 0 0 .25rem; letter-spacing: -.01em; }
 h2 { font-size: 1.15rem; margin: 2.75rem 0 .5rem; padding-top: 1rem;
   border-top: 1px solid var(--line); }
 h2 small { font-weight: 400; color: var(--soft); margin-left: .5rem; }
-p, ul { color: var(--soft); max-width: 60rem; margin: .4rem 0; }
-ul { padding-left: 1.2rem; }
-.scroll { overflow-x: auto; margin: 1.25rem 0; border: 1px solid var(--line); border-radius: 8px;
-  background: var(--card); }
-table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums;
-  font-size: 13.5px; }
-th, td { padding: .4rem .75rem; text-align: right; white-space: nowrap; }
-th { font-weight: 600; color: var(--soft); border-bottom: 1px solid var(--line); }
-td { border-bottom: 1px solid color-mix(in srgb, var(--line) 55%, transparent); }
-tr:last-child td { border-bottom: 0; }
-tbody tr:hover { background: color-mix(in srgb, var(--mark) 8%, transparent); }
-.text { text-align: left; }
 td a { color: inherit; text-decoration-color: var(--line); text-underline-offset: 3px; }
 .sample { margin: 1.1rem 0 1.6rem; }
 .sample > b { font-weight: 500; font-size: 13px; color: var(--soft); overflow-wrap: anywhere; }
@@ -102,20 +80,13 @@ def page(results: Sequence[RowResult], title: str) -> str:
     """
     table = score_table(results)
     sections = "".join(_section(i, result) for i, result in enumerate(results) if result.shown)
-    return (
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{_text(title)}</title><style>{_STYLE}</style></head><body>"
-        f"<h1>{_text(title)}</h1>"
-        f"<p>{sum(len(r.ways[0].pictures) for r in results)} samples in {len(results)} rows. "
+    count = sum(len(result.ways[0].pictures) for result in results)
+    body = (
+        f"<h1>{text(title)}</h1><p>{count} samples in {len(results)} rows. "
         "Click a picture to enlarge it; the arrow keys go from one to the next.</p>"
-        f"{_table(table, results)}{sections}"
-        f"<dialog><img alt=''><p></p></dialog><script>{_SCRIPT}</script></body></html>\n"
+        f"{_table(table, results)}{sections}<dialog><img alt=''><p></p></dialog>"
     )
-
-
-def _text(text: str) -> str:
-    return html.escape(text)
+    return document(title, body, style=_STYLE, script=_SCRIPT)
 
 
 def _table(table: Table, results: Sequence[RowResult]) -> str:
@@ -124,14 +95,14 @@ def _table(table: Table, results: Sequence[RowResult]) -> str:
         return f"<{tag}{kind}>{content}</{tag}>"
 
     damage = table.headers.index("damage")
-    head = "".join(cell("th", i, _text(h)) for i, h in enumerate(table.headers))
+    head = "".join(cell("th", i, text(h)) for i, h in enumerate(table.headers))
     body = ""
     for number, row in enumerate(table.rows):
-        cells = [_text(content) for content in row]
+        cells = [text(content) for content in row]
         if number < len(results) and results[number].shown:
             cells[damage] = f'<a href="#row{number}">{cells[damage]}</a>'
         body += "<tr>" + "".join(cell("td", i, c) for i, c in enumerate(cells)) + "</tr>"
-    notes = "".join(f"<li>{_text(note)}</li>" for note in table.notes)
+    notes = "".join(f"<li>{text(note)}</li>" for note in table.notes)
     return (
         f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
         f"</div><ul>{notes}<li>pictures below: the middle {SHOWN_SIDE} px, stored as JPEG for this "
@@ -143,9 +114,9 @@ def _table(table: Table, results: Sequence[RowResult]) -> str:
 def _section(number: int, result: RowResult) -> str:
     before, model = result.ways[0], result.of_kind("model")[0]
     return (
-        f'<h2 id="row{number}">{_text(result.row)}<small>{_text(result.dataset)}: '
+        f'<h2 id="row{number}">{text(result.row)}<small>{text(result.dataset)}: '
         f"{in_decibels(before.scores.psnr)} to {in_decibels(model.scores.psnr)} with "
-        f"{_text(model.way)}</small></h2>" + "".join(_sample(shown) for shown in result.shown)
+        f"{text(model.way)}</small></h2>" + "".join(_sample(shown) for shown in result.shown)
     )
 
 
@@ -162,7 +133,7 @@ def _sample(shown: Shown) -> str:
         _experts(shown),
     )
     return (
-        f'<div class="sample"><b>{_text(shown.name)}</b>'
+        f'<div class="sample"><b>{text(shown.name)}</b>'
         f'<div class="pictures">{"".join(figures)}</div></div>'
     )
 
@@ -182,7 +153,7 @@ def _experts(shown: Shown) -> str:
     said = (
         "experts, block by block: one decision for the whole picture"
         if report.routing == "image"
-        else f"experts, block by block, with routing {_text(report.routing)}"
+        else f"experts, block by block, with routing {text(report.routing)}"
     )
     return f'<figure><div class="experts">{cells}</div><figcaption>{said}</figcaption></figure>'
 
@@ -190,8 +161,7 @@ def _experts(shown: Shown) -> str:
 def _figure(picture: Array, caption: str) -> str:
     buffer = io.BytesIO()
     Image.fromarray(to_8_bit(picture)).save(buffer, "JPEG", quality=_QUALITY, subsampling=0)
-    data = base64.b64encode(buffer.getvalue()).decode()
     return (
-        f'<figure><img alt="{_text(caption)}" src="data:image/jpeg;base64,{data}">'
-        f"<figcaption>{_text(caption)}</figcaption></figure>"
+        f'<figure><img alt="{text(caption)}" src="{data_uri(buffer.getvalue(), "image/jpeg")}">'
+        f"<figcaption>{text(caption)}</figcaption></figure>"
     )

@@ -1,9 +1,4 @@
-"""Colours that a picture can't keep, turned into RGB.
-
-This is the place for colour management (a picture with a profile restored in sRGB's encoding and
-taken back through its profile): between `read` and the network, and between it and `write`. Until
-then pixels stay encoded as the file had them, and the profile goes with them untouched.
-"""
+"""Colours that a picture can't keep, CMYK and Lab, turned into RGB."""
 
 from __future__ import annotations
 
@@ -11,6 +6,8 @@ import functools
 import io
 
 from PIL import Image, ImageCms
+
+from moce_cli.errors import InputError
 
 _DATE = slice(24, 36)  # of an ICC header: when it was made
 
@@ -28,6 +25,9 @@ def to_srgb(image: Image.Image, icc: bytes | None) -> tuple[Image.Image, bytes |
 
     Returns:
         the image, the profile that now describes it, and a sentence on what was done.
+
+    Raises:
+        InputError: no profile says what its inks look like.
     """
     kind = "Lab" if image.mode == "LAB" else image.mode
     if kind == "Lab":
@@ -52,11 +52,10 @@ def to_srgb(image: Image.Image, icc: bytes | None) -> tuple[Image.Image, bytes |
         if converted is not None:
             how = "its profile" if kind == "CMYK" else "their definition"
             return converted, srgb_profile(), f"{kind} colours were turned into sRGB by {how}"
-    because = "its profile is unusable" if icc else "it has no profile"
-    return (
-        image.convert("RGB"),
-        None,
-        f"{kind} colours were turned into RGB by the plain formula, since {because}",
+    because = "a profile that is unusable" if icc else "no profile"
+    raise InputError(
+        f"it holds {kind} colours and {because}, so that nothing says what they look like",
+        "give it a profile, or turn it into RGB, in the program that it comes from",
     )
 
 

@@ -11,10 +11,11 @@ from PIL import Image
 
 from moce_cli.errors import InputError
 from moce_cli.pictures import decode, exif
+from moce_cli.pictures.assemble import upright_source
+from moce_cli.pictures.fitting import whole_numbers
 from moce_cli.pictures.guard import pillow_guard
 from moce_cli.pictures.ifd import Directories
 from moce_cli.pictures.picture import Header, Picture, Source, to_depth
-from moce_cli.pictures.reading import upright_source
 
 _log = logging.getLogger(__name__)
 
@@ -41,6 +42,8 @@ def from_pillow(image: Image.Image) -> Picture:
                 f"the image holds {error}, which are not supported yet",
                 hint="convert it to 8 or 16 bits",
             ) from error
+        except InputError:
+            raise
         except Exception as error:  # a lazy image from a damaged file
             raise InputError(f"the image can't be decoded: {error}") from error
     packet = info.get("xmp")
@@ -64,6 +67,10 @@ def to_pillow(picture: Picture) -> Image.Image:
     Pillow has no 16-bit colour: RGB, and grey with alpha, are rounded to 8 bits (the log says
     so); 16-bit grey becomes "I;16".
     """
+    if picture.depth == 32:
+        notes: list[str] = []
+        picture = whole_numbers(picture, 8, "floating-point samples became 8-bit ones", notes)
+        _log.info(notes[0])
     if picture.depth == 16 and (picture.channels == 3 or picture.alpha is not None):
         _log.info("Pillow holds no 16-bit colour: values were rounded to 8 bits")
         picture = replace(

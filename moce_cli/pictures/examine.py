@@ -9,10 +9,14 @@ from typing import Any, BinaryIO, cast
 from PIL import Image, JpegImagePlugin
 
 from moce_cli.errors import InputError
-from moce_cli.pictures import exif, png, tiff
+from moce_cli.pictures import avif, exif, iptc, png, tiff
 from moce_cli.pictures.decode import mode_name
+from moce_cli.pictures.exr import Exr, open_exr
+from moce_cli.pictures.heif import Heif, open_heif
 from moce_cli.pictures.ifd import DamagedError
+from moce_cli.pictures.jxl import Jxl, open_jxl
 from moce_cli.pictures.picture import Header, Source
+from moce_cli.pictures.raw import Raw, open_raw
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +32,7 @@ class Facts:
         image: from Pillow, not decoded; for the formats that Pillow reads alone.
         png: for a PNG.
         tiff: for a TIFF.
+        further: for the formats that a package reads which is not always installed.
     """
 
     height: int
@@ -38,6 +43,7 @@ class Facts:
     image: Image.Image | None = None
     png: png.Png | None = None
     tiff: tiff.Tiff | None = None
+    further: Heif | Raw | Exr | Jxl | None = None
 
     @property
     def header(self) -> Header:
@@ -70,13 +76,19 @@ def examine(file: BinaryIO, kind: str, *, max_pixels: int, check_data: bool) -> 
     if kind == "PNG":
         facts = _png(file, check_data=check_data)
     elif kind == "TIFF":
-        facts = _tiff(file)
+        facts = page(tiff.scan(file))
+    elif kind in _FURTHER:
+        found = _FURTHER[kind](file)
+        facts = Facts(found.height, found.width, found.source, further=found)
     else:
         if kind == "WebP":
             _check_size(*_webp_size(file), max_pixels)  # Pillow makes room as soon as it opens
         facts = _pillow(file, kind)
     _check_size(facts.height, facts.width, max_pixels)
     return facts
+
+
+_FURTHER = {"HEIC": open_heif, "RAW": open_raw, "EXR": open_exr, "JXL": open_jxl}
 
 
 def _check_size(height: int, width: int, max_pixels: int) -> None:
@@ -101,6 +113,7 @@ def _png(file: BinaryIO, *, check_data: bool) -> Facts:
     texts = png.texts(found)
     metadata = dict(texts)
     exif_block = found.first(b"eXIf") or _raw_profile(metadata, ("exif", "APP1"))
+    records = iptc.found(_raw_profile(metadata, ("iptc",)))
     packet = metadata.get(png.XMP_KEYWORD, "").encode() or _raw_profile(metadata, ("xmp",))
     physical = found.first(b"pHYs")
     dpi = None
@@ -114,6 +127,7 @@ def _png(file: BinaryIO, *, check_data: bool) -> Facts:
         icc=icc,
         exif=exif_block,
         xmp=packet,
+        iptc=records,
         dpi=dpi if dpi and all(dpi) else None,
         text=tuple(
             pair
@@ -143,15 +157,15 @@ def _raw_profile(texts: dict[str, str], kinds: tuple[str, ...]) -> bytes | None:
     return None
 
 
-def _tiff(file: BinaryIO) -> Facts:
-    found = tiff.scan(file)
+def page(found: tiff.Tiff) -> Facts:
+    """What a page of a TIFF says."""
 
     def data(tag: int) -> bytes | None:
         return found.tags[tag].data or None if tag in found.tags else None
 
     source = Source(
         format="TIFF",
-        depth=found.depth,
+        depth=found.depth if not found.is_float else 32,
         mode=found.mode,
         icc=data(tiff.ICC),
         exif=exif.from_tiff(found.tables, found.tags),
@@ -204,9 +218,14 @@ def _webp_lossless(file: BinaryIO) -> bool:
 
 
 def _pillow(file: BinaryIO, kind: str) -> Facts:
-    """JPEG, WebP, BMP, GIF."""
-    lossy = kind == "JPEG" or (kind == "WebP" and not _webp_lossless(file))
+    """JPEG, WebP, AVIF, BMP, GIF."""
+    lossy = kind in ("JPEG", "AVIF") or (kind == "WebP" and not _webp_lossless(file))
     depth = 8
+    chunks: tuple[tuple[bytes, bytes], ...] = ()
+    if kind == "AVIF":
+        file.seek(0)
+        head = file.read(avif.HEAD_BYTES)
+        depth, chunks = avif.depth_stated(head), avif.coded_colours(head)
     if kind == "BMP":
         file.seek(14)
         head = file.read(16)
@@ -221,6 +240,10 @@ def _pillow(file: BinaryIO, kind: str) -> Facts:
     quantisation: tuple[tuple[int, ...], ...] = ()
     subsampling = None
     notes: list[str] = []
+    frames = int(getattr(image, "n_frames", 1))
+    if image.format == "MPO":
+        notes.append(f"it holds {frames} pictures, further views or previews: the first was taken")
+        frames = 1
     if isinstance(image, JpegImagePlugin.JpegImageFile):
         quantisation = tuple(tuple(table) for table in image.quantization.values())
         sampling = JpegImagePlugin.get_sampling(image)
@@ -239,12 +262,12 @@ def _pillow(file: BinaryIO, kind: str) -> Facts:
         iptc=info.get("photoshop", {}).get(0x0404),
         dpi=(float(dots[1]), float(dots[0])) if dots and all(d > 0 for d in dots) else None,
         text=(("Comment", _text(comment)),) if comment else (),
+        png_chunks=() if info.get("icc_profile") else chunks,
         quantisation=quantisation,
         subsampling=subsampling,
         lossy=lossy,
         notes=tuple(notes),
     )
-    frames = int(getattr(image, "n_frames", 1))
     turn = exif.orientation(source.exif, source.xmp)
     return Facts(image.height, image.width, source, frames=frames, orientation=turn, image=image)
 

@@ -22,6 +22,8 @@ class Format:
         grey: it holds one channel.
         holds: the fields of `Source` that it can carry.
         max_side: the longest side it can state.
+        several: "pages", or "frames of an animation", that it can hold more than one of.
+        linear: its samples are light, not an encoding of it.
     """
 
     name: str
@@ -32,7 +34,11 @@ class Format:
     grey: bool = True
     holds: frozenset[str] = frozenset()
     max_side: int = 2**31 - 1
+    several: frozenset[str] = frozenset()
+    linear: bool = False
 
+
+_PAGES, _FRAMES = frozenset({"pages"}), frozenset({"frames of an animation"})
 
 FORMATS: dict[str, Format] = {
     known.name: known
@@ -41,7 +47,8 @@ FORMATS: dict[str, Format] = {
             "PNG",
             (".png",),
             depths=(8, 16),
-            holds=frozenset({"icc", "exif", "xmp", "dpi", "text", "png_chunks"}),
+            holds=frozenset({"icc", "exif", "xmp", "iptc", "dpi", "text", "png_chunks"}),
+            several=_FRAMES,
         ),
         Format(
             "JPEG",
@@ -56,15 +63,33 @@ FORMATS: dict[str, Format] = {
             grey=False,
             holds=frozenset({"icc", "exif", "xmp"}),
             max_side=16383,
+            several=_FRAMES,
         ),
         Format(
             "TIFF",
             (".tif", ".tiff"),
-            depths=(8, 16),
+            depths=(8, 16, 32),
             holds=frozenset({"icc", "exif", "xmp", "iptc", "dpi"}),
+            several=_PAGES,
+        ),
+        Format(
+            "AVIF",
+            (".avif", ".avifs"),
+            depths=(8, 16),
+            holds=frozenset({"icc", "exif", "xmp"}),
+            max_side=32768,  # what libavif decodes without being told otherwise
+            several=_FRAMES,
         ),
         Format("BMP", (".bmp", ".dib"), alpha=False, holds=frozenset({"dpi"})),
-        Format("GIF", (".gif",), writable=False),
+        Format("EXR", (".exr",), depths=(32,), linear=True),
+        Format("HEIC", (".heic", ".heif", ".hif"), writable=False),
+        Format("JXL", (".jxl",), writable=False),
+        Format(
+            "RAW",
+            (".dng", ".nef", ".cr2", ".cr3", ".arw", ".raf", ".orf", ".rw2", ".pef", ".srw"),
+            writable=False,
+        ),
+        Format("GIF", (".gif",), max_side=65535, several=_FRAMES),
     )
 }
 
@@ -107,6 +132,9 @@ def format_named(name: str) -> str:
 
 
 SIGNATURE_BYTES = 16
+JXL_CODESTREAM, JXL_CONTAINER = b"\xff\x0a", b"\x00\x00\x00\x0cJXL \r\n\x87\n"
+EXR_SIGNATURE = b"\x76\x2f\x31\x01"
+RAW_SIGNATURES = (b"FUJIFILMCCD-RAW", b"IIRO", b"IIRS", b"MMOR", b"IIU\0")
 
 
 def sniff(start: bytes) -> str | None:
@@ -123,4 +151,14 @@ def sniff(start: bytes) -> str | None:
         return "GIF"
     if start.startswith(b"BM"):
         return "BMP"
+    if start[4:12] in (b"ftypavif", b"ftypavis"):
+        return "AVIF"
+    if start[4:12] in (b"ftypheic", b"ftypheix", b"ftypmif1", b"ftypheim", b"ftypheis"):
+        return "HEIC"
+    if start.startswith((JXL_CODESTREAM, JXL_CONTAINER)):
+        return "JXL"
+    if start.startswith(EXR_SIGNATURE):
+        return "EXR"
+    if start.startswith(RAW_SIGNATURES) or start[4:12] == b"ftypcrx ":
+        return "RAW"
     return None

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from moce_cli.errors import UsageError
 
-Pixels = NDArray[Any]  # np.uint8 or np.uint16, as Picture checks
+Pixels = NDArray[Any]  # np.uint8, np.uint16 or np.float32, as Picture checks
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +21,7 @@ class Source:
 
     Attributes:
         format: a key of `FORMATS`; "" for a picture made in memory.
-        depth: bits per sample as stored: 1, 2, 4, 8, 12 or 16.
+        depth: bits per sample as stored: 1, 2, 4, 8, 10, 12, 16; 32 for floating-point samples.
         mode: as stored: "grey", "RGB", "palette", "CMYK", "YCbCr", "Lab"; "+alpha" if transparent.
         icc: the colour profile that describes `Picture.pixels`.
         exif: a block that starts with its TIFF header (no "Exif" prefix).
@@ -29,10 +29,13 @@ class Source:
         iptc: IPTC records (the data of Photoshop's resource 0x0404).
         dpi: dots per inch, (vertical, horizontal).
         text: (keyword, text) pairs: PNG's text chunks; a JPEG's or GIF's comment as "Comment".
-        png_chunks: (name, data) of PNG chunks that say how colours are encoded without a profile.
+        png_chunks: (name, data) of PNG chunks that say how colours are encoded without a profile;
+            what AVIF and HEIC say of it is put into a cICP chunk.
         quantisation: a JPEG's tables, each 64 values in row order.
         subsampling: a JPEG's chroma: 0 for 4:4:4, 1 for 4:2:2, 2 for 4:2:0; else None.
         lossy: the file was stored with loss.
+        duration_ms: how long a frame of an animation is shown; None for a still or a page.
+        loops: how often an animation is played; 0 for ever; None for a still.
         notes: a sentence for each thing that reading could not keep.
     """
 
@@ -49,6 +52,8 @@ class Source:
     quantisation: tuple[tuple[int, ...], ...] = ()
     subsampling: int | None = None
     lossy: bool = False
+    duration_ms: float | None = None
+    loops: int | None = None
     notes: tuple[str, ...] = ()
 
 
@@ -80,10 +85,12 @@ class Picture:
     """Pixels standing upright, and all that came with them.
 
     Attributes:
-        pixels: (H, W, C) uint8 or uint16, C = 1 (grey) or 3 (RGB), C-contiguous, encoded as the
-            file had them (see `colour`).
+        pixels: (H, W, C) uint8, uint16 or float32, C = 1 (grey) or 3 (RGB), C-contiguous, encoded
+            as the file had them (see `profile`). Floats are finite; 1 is white, and what is
+            brighter lies above.
         alpha: (H, W), the same dtype, not premultiplied; or None.
         source: what the file said.
+        further: the pages or frames after this one, each a picture without further ones.
 
     Raises:
         UsageError: the arrays are not as described.
@@ -92,14 +99,15 @@ class Picture:
     pixels: Pixels
     alpha: Pixels | None = None
     source: Source = field(default_factory=Source)
+    further: tuple[Picture, ...] = ()
 
     def __post_init__(self) -> None:
         """Check the arrays."""
         shape, dtype = self.pixels.shape, self.pixels.dtype
         if len(shape) != 3 or shape[2] not in (1, 3) or min(shape) < 1:
             raise UsageError(f"pixels of shape {shape} are no picture: (H, W, 1 or 3) is")
-        if dtype.name not in ("uint8", "uint16"):
-            raise UsageError(f"pixels of type {dtype} are no picture: uint8 or uint16 are")
+        if dtype.name not in ("uint8", "uint16", "float32"):
+            raise UsageError(f"pixels of type {dtype} are no picture: uint8, uint16 or float32 are")
         if self.alpha is not None and (self.alpha.shape, self.alpha.dtype) != (shape[:2], dtype):
             raise UsageError(
                 f"an alpha of shape {self.alpha.shape} and type {self.alpha.dtype} does not fit "
@@ -126,7 +134,7 @@ class Picture:
 
     @property
     def depth(self) -> int:
-        """Bits per sample of `pixels`: 8 or 16 (`source.depth` is what the file stored)."""
+        """Bits per sample of `pixels`: 8, 16 or 32 (`source.depth` is what the file stored)."""
         return self.pixels.dtype.itemsize * 8
 
     def with_pixels(self, pixels: Pixels) -> Picture:
@@ -140,10 +148,18 @@ class Picture:
 
 
 def to_depth(samples: Pixels, depth: int) -> Pixels:
-    """Change samples to 8 or 16 bits: exactly upwards (times 257), to the nearest downwards."""
-    if depth == 16 and samples.dtype == np.uint8:
+    """Change samples to 8, 16 or 32 bits: exactly upwards, to the nearest downwards.
+
+    From 8 to 16 bits is times 257; 32 bits are floats in which white is 1.
+    """
+    if samples.dtype.itemsize * 8 == depth:
+        return samples
+    if depth == 32:
+        return samples.astype(np.float32) / np.float32(np.iinfo(samples.dtype).max)
+    if samples.dtype.kind == "f":
+        most = 2**depth - 1
+        return (samples.clip(0, 1) * most).round().astype(np.uint16 if depth == 16 else np.uint8)
+    if depth == 16:
         return samples.astype(np.uint16) * np.uint16(257)
-    if depth == 8 and samples.dtype == np.uint16:
-        # (v * 255 + 32895) >> 16 is v / 257 to the nearest, for every v.
-        return ((samples.astype(np.uint32) * 255 + 32895) >> 16).astype(np.uint8)
-    return samples
+    # (v * 255 + 32895) >> 16 is v / 257 to the nearest, for every v.
+    return ((samples.astype(np.uint32) * 255 + 32895) >> 16).astype(np.uint8)

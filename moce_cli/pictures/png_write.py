@@ -5,26 +5,78 @@ from __future__ import annotations
 import io
 import struct
 import zlib
+from fractions import Fraction
 
 import numpy as np
 from PIL import Image
 
-from moce_cli.pictures import png
-from moce_cli.pictures.picture import Picture, Pixels, Source
+from moce_cli.pictures import iptc, png
+from moce_cli.pictures.picture import Picture, Pixels, Source, to_depth
 
 _LEVEL = 4  # a photograph takes half the time of 6 and becomes no larger than 4 % more
 _BAND_BYTES = 2**20
 _COLOUR_TYPES = {1: 0, 2: 4, 3: 2, 4: 6}
 
 
-def encode(picture: Picture) -> bytes:
-    """The picture as a PNG."""
-    samples = picture.pixels
-    if picture.alpha is not None:
-        samples = np.concatenate([samples, picture.alpha[:, :, None]], axis=2)
-    chunks = _sixteen(samples) if picture.depth == 16 else _eight(samples)
-    end = chunks.index((b"IEND", b""))
-    return png.assemble([chunks[0], *_metadata(picture.source), *chunks[1:end], chunks[end]])
+def encode(frames: tuple[Picture, ...], level: int | None = None) -> bytes:
+    """The picture as a PNG, animated if there are several frames of one size.
+
+    Args:
+        frames: with the metadata of the first.
+        level: of zlib, 0 to 9.
+    """
+    level = _LEVEL if level is None else level
+    alike = _alike(frames)
+    parts = [_chunks(samples, level) for samples in alike]
+    header, first = parts[0][0], [c for c in parts[0] if c[0] == b"IDAT"]
+    control: list[tuple[bytes, bytes]] = []
+    further: list[tuple[bytes, bytes]] = []
+    if len(parts) > 1:
+        plays = frames[0].source.loops or 0
+        control = [(b"acTL", struct.pack(">II", len(parts), plays)), _control(frames, 0)]
+        number = 1
+        for index in range(1, len(parts)):
+            name, data = _control(frames, index)
+            further.append((name, struct.pack(">I", number) + data[4:]))
+            number += 1
+            for kind, data in parts[index]:
+                if kind == b"IDAT":
+                    further.append((b"fdAT", struct.pack(">I", number) + data))
+                    number += 1
+    metadata = _metadata(frames[0].source)
+    return png.assemble([header, *metadata, *control, *first, *further, (b"IEND", b"")])
+
+
+def _alike(frames: tuple[Picture, ...]) -> list[Pixels]:
+    """Samples with alpha; all frames in the channels and depth that the richest one has."""
+    alpha = any(frame.alpha is not None for frame in frames)
+    channels = max(frame.channels for frame in frames)
+    depth = max(frame.depth for frame in frames)
+    found: list[Pixels] = []
+    for frame in frames:
+        samples = to_depth(frame.pixels, depth)
+        if samples.shape[2] < channels:
+            samples = samples.repeat(channels, axis=2)
+        if alpha:
+            most = np.full(samples.shape[:2], np.iinfo(samples.dtype).max, samples.dtype)
+            given = most if frame.alpha is None else to_depth(frame.alpha, depth)
+            samples = np.concatenate([samples, given[:, :, None]], axis=2)
+        found.append(samples)
+    return found
+
+
+def _control(frames: tuple[Picture, ...], index: int) -> tuple[bytes, bytes]:
+    """A frame control chunk: it takes the whole place of the one before."""
+    frame = frames[index]
+    milliseconds = frame.source.duration_ms or 0
+    delay = Fraction(milliseconds / 1000).limit_denominator(1000)
+    over, under = (delay.numerator, delay.denominator) if delay < 65 else (65535, 1000)
+    size = struct.pack(">IIIII", 0, frame.width, frame.height, 0, 0)
+    return b"fcTL", size + struct.pack(">HHBB", over, under, 0, 0)
+
+
+def _chunks(samples: Pixels, level: int) -> list[tuple[bytes, bytes]]:
+    return _sixteen(samples, level) if samples.dtype == np.uint16 else _eight(samples, level)
 
 
 def _metadata(source: Source) -> list[tuple[bytes, bytes]]:
@@ -40,6 +92,9 @@ def _metadata(source: Source) -> list[tuple[bytes, bytes]]:
         chunks.append((b"eXIf", source.exif))
     if source.xmp:
         chunks.append((b"iTXt", png.XMP_KEYWORD.encode() + b"\0\0\0\0\0" + source.xmp))
+    if source.iptc:
+        key = iptc.KEYWORD.encode()
+        chunks.append((b"zTXt", key + b"\0\0" + zlib.compress(iptc.text(source.iptc).encode())))
     for keyword, text in source.text:
         key = keyword.encode("latin-1", "replace")[:79] or b"Comment"
         try:
@@ -49,20 +104,20 @@ def _metadata(source: Source) -> list[tuple[bytes, bytes]]:
     return chunks
 
 
-def _eight(samples: Pixels) -> list[tuple[bytes, bytes]]:
+def _eight(samples: Pixels, level: int) -> list[tuple[bytes, bytes]]:
     out = io.BytesIO()
     Image.fromarray(samples[:, :, 0] if samples.shape[2] == 1 else samples).save(
-        out, "PNG", compress_level=_LEVEL
+        out, "PNG", compress_level=level
     )
     return list(png.chunks_of(out.getvalue()))
 
 
-def _sixteen(samples: Pixels) -> list[tuple[bytes, bytes]]:
+def _sixteen(samples: Pixels, level: int) -> list[tuple[bytes, bytes]]:
     """Neither Pillow nor OpenCV writes all of grey, RGB and both with alpha at 16 bits."""
     height, width, channels = samples.shape
     header = struct.pack(">IIBBBBB", width, height, 16, _COLOUR_TYPES[channels], 0, 0, 0)
     chunks = [(b"IHDR", header)]
-    packer = zlib.compressobj(_LEVEL)
+    packer = zlib.compressobj(level)
     rows = max(1, _BAND_BYTES // (width * channels * 2))
     above = np.zeros(width * channels * 2, np.uint8)
     for top in range(0, height, rows):

@@ -7,19 +7,20 @@ import logging
 import shutil
 import tempfile
 from collections.abc import Generator
-from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO, cast
 
-from PIL import Image, UnidentifiedImageError
+from PIL import UnidentifiedImageError
 
 from moce_cli.errors import InputError, MoceError
-from moce_cli.pictures import decode, exif, png, tiff
-from moce_cli.pictures.examine import Facts, examine
+from moce_cli.pictures import decode
+from moce_cli.pictures.assemble import pixels_of
+from moce_cli.pictures.examine import examine
 from moce_cli.pictures.formats import FORMATS, SIGNATURE_BYTES, sniff
 from moce_cli.pictures.guard import pillow_guard
 from moce_cli.pictures.ifd import DamagedError
-from moce_cli.pictures.picture import Header, Picture, Source
+from moce_cli.pictures.picture import Header, Picture
+from moce_cli.pictures.raw import is_raw
 
 MAX_PIXELS = 1_000_000_000
 SPOOL_BYTES = 64 * 2**20  # of a pipe held in memory; more goes to a temporary file
@@ -28,7 +29,11 @@ _log = logging.getLogger(__name__)
 
 
 def read(
-    source: Path | BinaryIO, *, max_pixels: int = MAX_PIXELS, name: str | None = None
+    source: Path | BinaryIO,
+    *,
+    max_pixels: int = MAX_PIXELS,
+    name: str | None = None,
+    whole: bool = False,
 ) -> Picture:
     """Read a picture: upright, at its depth, with all that can be kept.
 
@@ -36,9 +41,11 @@ def read(
         source: a path, or a stream (read from where it stands; it need not be seekable).
         max_pixels: a file that states more is refused before anything is decoded.
         name: what to call it in messages; by default the path.
+        whole: with all pages or frames, and floating-point samples as they are. Else the first
+            page or frame alone, and floating-point samples as 16-bit ones in sRGB's encoding.
 
     Returns:
-        the first page or frame; `source.notes` says what was left out.
+        the picture; `source.notes` says what was left out.
 
     Raises:
         InputError: missing, unreadable, damaged, cut short, too large, or no picture.
@@ -46,7 +53,7 @@ def read(
     with _opened(source, name) as (file, called), _explained(called):
         kind = _recognise(file)
         facts = examine(file, kind, max_pixels=max_pixels, check_data=True)
-        return _picture(file, facts)
+        return pixels_of(file, facts, max_pixels=max_pixels, whole=whole)
 
 
 def probe(
@@ -158,62 +165,11 @@ def _recognise(file: BinaryIO) -> str:
     if not start:
         raise InputError("the file is empty")
     kind = sniff(start)
+    if kind == "TIFF" and is_raw(file):
+        return "RAW"
     if kind is None:
         raise InputError(
             f"this is no picture of a kind that is read ({', '.join(FORMATS)}); "
             f"it begins with {start[:8]!r}"
         )
     return kind
-
-
-def _picture(file: BinaryIO, facts: Facts) -> Picture:
-    turn = facts.orientation
-    if facts.png is not None:
-        found = png.decode(file, facts.png, facts.source.icc)
-    elif facts.tiff is not None:
-        facts.tiff.check_supported()
-        if facts.tiff.is_ours:
-            found = tiff.decode16(file, facts.tiff, facts.source.icc)
-        else:
-            file.seek(0)
-            with Image.open(file, formats=["TIFF"]) as image:
-                found = decode.samples(image, facts.source.icc)
-            turn = 1  # Pillow turns a TIFF itself
-            if facts.tiff.depth == 12:
-                found = replace(found, pixels=found.pixels << 4 | found.pixels >> 8)
-    else:
-        assert facts.image is not None
-        found = decode.samples(facts.image, facts.source.icc)
-    pixels = decode.upright(found.pixels, turn)
-    alpha = None if found.alpha is None else decode.upright(found.alpha, turn)
-    header = facts.header
-    if pixels.shape[:2] != (header.height, header.width):
-        raise DamagedError(f"its pixels are {pixels.shape[:2]}, not as its header says")
-    notes = list(found.notes)
-    if facts.frames > 1:
-        notes.append(f"the first of {facts.frames} pages or frames was taken")
-    if header.mode.startswith("palette"):
-        notes.append("the palette's colours became RGB")
-    elif header.depth < 8:
-        notes.append(f"its {header.depth}-bit samples became 8-bit ones")
-    source = replace(facts.source, icc=found.icc)
-    return Picture(pixels, alpha, upright_source(source, facts.orientation, header, notes))
-
-
-def upright_source(source: Source, orientation: int, header: Header, notes: list[str]) -> Source:
-    """The metadata for a picture that has been turned upright, and `notes` after its own."""
-    turned = orientation >= 5
-    block = source.exif
-    if block is not None:
-        try:
-            block = exif.upright(block, height=header.height, width=header.width, transposed=turned)
-        except DamagedError as error:
-            block = None
-            notes.append(f"the EXIF data was left out: {error}")
-    return replace(
-        source,
-        exif=block,
-        xmp=exif.upright_xmp(source.xmp) if source.xmp else None,
-        dpi=source.dpi[::-1] if turned and source.dpi else source.dpi,
-        notes=(*source.notes, *notes),
-    )

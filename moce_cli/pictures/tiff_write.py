@@ -1,4 +1,4 @@
-"""TIFF written: 8 or 16 bits, grey or RGB, with alpha, EXIF, XMP, IPTC and profile.
+"""TIFF written: 8, 16 bits or floats, grey or RGB, with alpha, EXIF, XMP, IPTC and profile.
 
 An EXIF block is a small TIFF, so the file begins with it as it is, at offset 0: every offset in
 it, also within makers' notes, stays true. Strips follow, then a first table that holds the
@@ -17,9 +17,20 @@ from typing import Literal
 
 import numpy as np
 
-from moce_cli.pictures import tiff
+from moce_cli.pictures import tiff, tiff_predict
 from moce_cli.pictures.exif import STRUCTURE
-from moce_cli.pictures.ifd import LONG, SHORT, UNDEFINED, DamagedError, Directories, Entry, pack
+from moce_cli.pictures.ifd import (
+    EXIF_POINTER,
+    GPS_POINTER,
+    INTEROP_POINTER,
+    LONG,
+    SHORT,
+    UNDEFINED,
+    DamagedError,
+    Directories,
+    Entry,
+    pack,
+)
 from moce_cli.pictures.ifd import entry as integers
 from moce_cli.pictures.picture import Picture
 
@@ -28,16 +39,28 @@ _LEVEL = 4  # as for PNG
 _UNASSOCIATED_ALPHA = 2
 
 
-def encode(picture: Picture) -> bytes:
-    """The picture as a TIFF.
+def encode(pages: tuple[Picture, ...]) -> bytes:
+    """The pages as a TIFF.
 
     Raises:
         DamagedError: it would pass 4 GB.
     """
-    source = picture.source
-    order, block, kept = _base(source.exif)
+    order, block, kept = _base(pages[0].source.exif)
     out = io.BytesIO()
     out.write(block)
+    link = 4  # where the offset of the next table is to be written
+    for index, page in enumerate(pages):
+        if index:
+            kept = _plain_tags(page.source.exif, order)
+        link = _write_page(out, page, order, kept, link)
+    return out.getvalue()
+
+
+def _write_page(
+    out: io.BytesIO, picture: Picture, order: Literal["<", ">"], kept: list[Entry], link: int
+) -> int:
+    """Append a page and link it in; where its own table is to point to the next."""
+    source = picture.source
     offsets, lengths, rows = _write_strips(out, picture, order)
     channels = picture.channels + (picture.alpha is not None)
     entries = [
@@ -51,9 +74,11 @@ def encode(picture: Picture) -> bytes:
         integers(order, tiff.STRIP_ROWS, LONG, rows),
         integers(order, tiff.STRIP_BYTES, LONG, *lengths),
         integers(order, tiff.PLANAR, SHORT, 1),
-        integers(order, tiff.PREDICTOR, SHORT, 2),
+        integers(order, tiff.PREDICTOR, SHORT, 3 if picture.depth == 32 else 2),
         integers(order, 274, SHORT, 1),
     ]
+    if picture.depth == 32:
+        entries.append(integers(order, tiff.SAMPLE_FORMAT, SHORT, *[3] * channels))
     if picture.alpha is not None:
         entries.append(integers(order, tiff.EXTRA, SHORT, _UNASSOCIATED_ALPHA))
     if source.dpi is not None:
@@ -70,10 +95,33 @@ def encode(picture: Picture) -> bytes:
         if data:
             entries.append(Entry(tag, kind, len(data), data))
     at = out.seek(0, 2)
-    out.write(pack([*kept, *entries], order, at))
-    out.seek(4)
+    out.write(b"\0" * (at % 2))
+    at += at % 2
+    tags = {tag.tag: tag for tag in [*kept, *entries]}  # the picture's own come last and count
+    out.write(pack(tags.values(), order, at))
+    out.seek(link)
     out.write(struct.pack(order + "I", at))
-    return out.getvalue()
+    out.seek(0, 2)
+    return at + 2 + 12 * len(tags)
+
+
+def _plain_tags(exif: bytes | None, order: str) -> list[Entry]:
+    """A further page's tags that need no table of their own."""
+    if not exif:
+        return []
+    try:
+        tables = Directories(io.BytesIO(exif))
+        tags, _ = tables.read(tables.first)
+    except DamagedError:
+        return []
+    pointers = (EXIF_POINTER, GPS_POINTER, INTEROP_POINTER)
+    return [
+        tag
+        for tag in tags.values()
+        if tag.tag not in STRUCTURE
+        and tag.tag not in pointers
+        and (tables.order == order or tag.kind in (1, 2, 7))
+    ]
 
 
 def _base(exif: bytes | None) -> tuple[Literal["<", ">"], bytes, list[Entry]]:
@@ -103,11 +151,13 @@ def _write_strips(
         strip = picture.pixels[top : top + rows]
         if picture.alpha is not None:
             strip = np.concatenate([strip, picture.alpha[top : top + rows, :, None]], axis=2)
-        difference = strip.copy()
-        difference[:, 1:] -= strip[:, :-1]  # modulo 256 or 65536, as the predictor wants
-        packed = zlib.compress(
-            difference.astype(difference.dtype.newbyteorder(order)).tobytes(), _LEVEL
-        )
+        if strip.dtype == np.float32:
+            stored = tiff_predict.split(strip)
+        else:
+            difference = strip.copy()
+            difference[:, 1:] -= strip[:, :-1]  # modulo 256 or 65536, as the predictor wants
+            stored = difference.astype(difference.dtype.newbyteorder(order)).tobytes()
+        packed = zlib.compress(stored, _LEVEL)
         at = out.tell()
         if at + len(packed) > 0xFFFFFFFF:
             raise DamagedError("a TIFF of more than 4 GB is not written")

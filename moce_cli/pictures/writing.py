@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import secrets
+from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
 
-from moce_cli.errors import InputError, MoceError, OutputError, OutputExistsError, UsageError
-from moce_cli.pictures.encode import encode
+from moce_cli.errors import MoceError, OutputError, OutputExistsError
+from moce_cli.pictures.encode import Encoded, encode
 from moce_cli.pictures.formats import FORMATS, format_for, format_named
 from moce_cli.pictures.guard import pillow_guard
 from moce_cli.pictures.picture import Picture
-from moce_cli.pictures.reading import probe
+from moce_cli.pictures.storage import Storage
+from moce_cli.pictures.verify import verify
 
 
 def write(
@@ -22,6 +25,7 @@ def write(
     *,
     format: str | None = None,
     quality: int | None = None,
+    storage: Storage | None = None,
     overwrite: bool = False,
 ) -> tuple[str, ...]:
     """Write a picture with all that the format can hold of it.
@@ -32,32 +36,37 @@ def write(
     Without `quality`, a JPEG gets its JPEG source's own tables and subsampling if those are as
     fine as quality 90 (coarser ones would bring back what was just restored), else quality 95
     with full chroma. A WebP is lossless if the source was stored without loss, else quality 95;
-    with `quality` it is lossy. The other formats lose nothing and take no notice of it.
+    with `quality` it is lossy. An AVIF gets quality 90 with full chroma. The other formats lose
+    nothing (a GIF but colours) and take no notice of it.
+
+    What was written is read again, from the disk, and compared.
 
     Args:
         picture: to write.
         target: a path or a stream.
         format: a key of `FORMATS` or a value of `--format`; by default from the path's
             extension, on a stream the picture's own format if that can be written, else PNG.
-        quality: 1 to 100, for JPEG and WebP.
+        quality: 1 to 100, for JPEG, WebP and AVIF; in place of the one in `storage`.
+        storage: what else a format leaves open.
         overwrite: replace what is there.
 
     Returns:
         a sentence for each thing the format could not hold.
 
     Raises:
-        UsageError: `format` or `quality` is out of range.
+        UsageError: `format`, `quality` or `storage` is out of range.
         OutputExistsError: the target is there already.
         OutputError: it can't be written.
     """
-    if quality is not None and not 1 <= quality <= 100:
-        raise UsageError(f"a quality of {quality} is out of range: 1 to 100")
+    storage = storage or Storage()
+    if quality is not None:
+        storage = replace(storage, quality=quality)
     name = _format(picture, target, format)
     if isinstance(target, Path) and not overwrite:
         _check_free(target)
     try:
         with pillow_guard():
-            data, notes = encode(picture, name, quality)
+            encoded = encode(picture, name, storage)
     except MoceError:
         raise
     except MemoryError as error:
@@ -65,14 +74,15 @@ def write(
     except Exception as error:  # whatever an encoder dislikes
         raise OutputError(f"{_called(target)} can't be encoded as {name}: {error}") from error
     if isinstance(target, Path):
-        _write_file(target, data, picture, overwrite=overwrite)
+        _write_file(target, encoded, overwrite=overwrite)
     else:
+        verify(io.BytesIO(encoded.data), encoded)
         try:
-            target.write(data)
+            target.write(encoded.data)
             target.flush()
         except (OSError, ValueError) as error:
             raise OutputError(f"{_called(target)} can't be written: {_reason(error)}") from error
-    return notes
+    return encoded.notes
 
 
 def _format(picture: Picture, target: Path | BinaryIO, wanted: str | None) -> str:
@@ -105,15 +115,15 @@ def _check_free(target: Path) -> None:
         raise OutputExistsError(f"{target} is there already", hint="give --overwrite to replace it")
 
 
-def _write_file(target: Path, data: bytes, picture: Picture, *, overwrite: bool) -> None:
+def _write_file(target: Path, encoded: Encoded, *, overwrite: bool) -> None:
     temporary = target.parent / f".moce-{secrets.token_hex(4)}"
     try:
         try:
             with temporary.open("xb") as file:
-                file.write(data)
+                file.write(encoded.data)
                 file.flush()
                 os.fsync(file.fileno())
-            _verify(temporary, picture)
+            verify(temporary, encoded)
             if target.is_dir():
                 raise OutputError(f"{target} is a folder; a picture can't be written over it")
             if not overwrite:
@@ -128,16 +138,3 @@ def _write_file(target: Path, data: bytes, picture: Picture, *, overwrite: bool)
                 f"{target} can't be written: there is no folder {target.parent}"
             ) from error
         raise OutputError(f"{target} can't be written: {_reason(error)}") from error
-
-
-def _verify(path: Path, picture: Picture) -> None:
-    """The file says what it should."""
-    try:
-        found = probe(path, max_pixels=picture.height * picture.width)
-    except InputError as error:
-        raise OutputError(f"what was written can't be read again: {error.message}") from error
-    if (found.height, found.width) != (picture.height, picture.width):
-        raise OutputError(
-            f"what was written is {found.width} x {found.height}, not "
-            f"{picture.width} x {picture.height}"
-        )

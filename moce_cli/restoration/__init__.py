@@ -3,5 +3,6 @@
 from moce_cli.restoration.plan import Plan
 from moce_cli.restoration.report import BlockReport, Macs, Report
 from moce_cli.restoration.restorer import Restorer, Result
+from moce_cli.restoration.where import How, Mask, Region
 
-__all__ = ["BlockReport", "Macs", "Plan", "Report", "Restorer", "Result"]
+__all__ = ["BlockReport", "How", "Macs", "Mask", "Plan", "Region", "Report", "Restorer", "Result"]

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence, Set
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from moce_cli.errors import DeviceError
 from moce_cli.network import MoCEIR, Routing, force
+from moce_cli.restoration.canvas import Array, Canvas, Float
+from moce_cli.restoration.judge import Judge
 from moce_cli.restoration.plan import Plan, sample_size
 from moce_cli.restoration.report import Tally
 from moce_cli.runtime import Precision, torch_dtype
@@ -29,9 +29,6 @@ from moce_cli.tiling import (
 
 log = logging.getLogger(__name__)
 
-Array = npt.NDArray[Any]
-"""uint8, uint16 or float32."""
-Float = npt.NDArray[np.float32]
 Progress = Callable[[int, int], None]
 """Called with tiles done and tiles in all."""
 
@@ -40,9 +37,8 @@ class NotFiniteError(Exception):
     """The network returned NaN or infinity."""
 
 
-def full_scale(dtype: np.dtype) -> float:
-    """The value that stands for white."""
-    return 1.0 if dtype.kind == "f" else float(np.iinfo(dtype).max)
+_TURNS = [(turns, flip) for flip in (False, True) for turns in range(4)]
+"""Eight ways to look at a picture; the first leaves it as it is."""
 
 
 @dataclass(slots=True)
@@ -54,6 +50,8 @@ class Outcome:
     plan: Plan
     grid: TileGrid
     seam: float
+    complaint: str | None = None
+    """Why this is no picture of what was given; see `Judge`."""
     notes: list[str] = field(default_factory=list[str])
 
 
@@ -68,20 +66,20 @@ class Engine:
 
     def restore(
         self,
-        pixels: Array,
+        picture: Array | Canvas,
         plan: Plan,
         *,
         routing: str = "image",
-        strength: float = 1.0,
+        ensemble: bool = False,
         progress: Progress | None = None,
     ) -> Outcome:
         """Restore one picture.
 
         Args:
-            pixels: `(H, W, C)`, C 1 or 3; uint8, uint16, or float32 in [0, 1].
+            picture: `(H, W, C)`, C 1 or 3; uint8, uint16, or float32 in [0, 1]; or a canvas.
             plan: tile, overlap and batch.
             routing: `image`, `tile` or an expert's number.
-            strength: 1 is the result, 0 the input.
+            ensemble: the mean over eight flips and rotations of each tile.
             progress: called after every batch of tiles.
 
         Returns:
@@ -91,16 +89,19 @@ class Engine:
             DeviceError: out of memory at the smallest tile.
             NotFiniteError: the network's output is not finite.
         """
-        height, width = pixels.shape[:2]
-        tally, notes, seam = Tally(self.config), list[str](), SeamMeter()
-        result, scale = np.empty_like(pixels), full_scale(pixels.dtype)
+        canvas = picture if isinstance(picture, Canvas) else Canvas.of(picture)
+        height, width = canvas.height, canvas.width
+        tally, notes, seam = Tally(self.config, 8 if ensemble else 1), list[str](), SeamMeter()
+        judge, result = Judge(), np.empty_like(canvas.pixels)
         pinned: Routing | None = None
         top = 0  # rows above are finished
         while True:
             # after a back-off the next grid begins a little above, to give its first rows context
             start = max(0, top - plan.overlap)
-            rest, grid = pixels[start:], plan.grid(height - start, width)
-            total = tally.tiles + len(grid)
+            rest = canvas.cut(start, 0, height - start, width)
+            grid = plan.grid(height - start, width)
+            asked = {tile for tile in grid if rest.asks_for(tile)}
+            total = tally.tiles + len(asked)
 
             def on_tiles(total: int = total) -> None:
                 if progress:
@@ -109,25 +110,23 @@ class Engine:
             try:
                 ready: dict[Tile, Float] = {}
                 if pinned is None:
-                    pinned, ready = self._pin(rest, grid, plan.batch, routing, tally)
+                    pinned, ready = self._pin(rest, grid, asked, plan.batch, routing, tally)
                     on_tiles()
                 seam.follow(grid, start)
                 for rows, until in self._bands(
-                    rest, grid, plan.batch, pinned, tally, ready, on_tiles
+                    rest, grid, asked, plan.batch, pinned, tally, ready, on_tiles
                 ):
                     until += start
                     if until <= top:
                         continue
                     rows = rows[-(until - top) :]
-                    degraded = pixels[top:until].astype(np.float32) / scale
-                    mixed = degraded + strength * (rows - degraded) if strength != 1 else rows
-                    mixed = mixed.clip(0, 1)
-                    seam.add(mixed, degraded, top)
-                    if pixels.dtype.kind != "f":
-                        mixed = (mixed * scale).round()
-                    result[top:until] = mixed.astype(pixels.dtype)
+                    band = canvas.cut(top, 0, until - top, width)
+                    result[top:until], seen, made = band.finish(rows)
+                    seam.add(made, seen, top)
+                    where = ... if band.weight is None else band.weight > 0
+                    judge.add(seen[where], rows[where].clip(0, 1))
                     top = until
-                return Outcome(result, tally, plan, grid, seam.score, notes)
+                return Outcome(result, tally, plan, grid, seam.score, judge.complaint, notes)
             except RuntimeError as error:
                 plan = self._back_off(plan, grid, error, notes)
 
@@ -145,7 +144,13 @@ class Engine:
         return plan
 
     def _pin(
-        self, pixels: Array, grid: TileGrid, batch: int, routing: str, tally: Tally
+        self,
+        canvas: Canvas,
+        grid: TileGrid,
+        asked: Set[Tile],
+        batch: int,
+        routing: str,
+        tally: Tally,
     ) -> tuple[Routing | None, dict[Tile, Float]]:
         """The routing for all tiles, and those that are restored already.
 
@@ -162,13 +167,17 @@ class Engine:
             ]
             tally.decisions(pinned)
             return pinned, {}
-        if routing == "tile" or len(grid) == 1:
+        if routing == "tile" or len(asked) < 2:
             return None, {}
         most = sample_size(batch, grid.rows.size * grid.columns.size)
-        sample = sample_tiles(grid, most)
+        sample = [tile for tile in sample_tiles(grid, most) if tile in asked]
+        if len(asked) < len(grid):
+            ordered = [tile for tile in grid if tile in asked]
+            count = min(most, len(ordered))
+            sample = [ordered[i * len(ordered) // count] for i in range(count)]
         while True:
             try:
-                restored, pinned = self._run(pixels, sample, None, pool=True)
+                restored, pinned = self._run(canvas, sample, None, turns=tally.turns, pool=True)
                 break
             except RuntimeError as error:
                 if not is_out_of_memory(error) or len(sample) == 1:
@@ -180,8 +189,9 @@ class Engine:
 
     def _bands(
         self,
-        pixels: Array,
+        canvas: Canvas,
         grid: TileGrid,
+        asked: Set[Tile],
         batch: int,
         pinned: Routing | None,
         tally: Tally,
@@ -189,46 +199,57 @@ class Engine:
         on_tiles: Callable[[], None],
     ) -> Iterator[tuple[Float, int]]:
         """Finished rows, `(n, W, C)` in [0, 1] or a little beyond, and where they end."""
-        blender = BandBlender(grid, pixels.shape[2])
+        blender = BandBlender(grid, canvas.channels)
+        nothing = np.zeros((grid.rows.size, grid.columns.size, canvas.channels), np.float32)
         tops = grid.rows.starts
         for index, top in enumerate(tops):
             tiles = list(grid.row(top))
-            left = [tile for tile in tiles if tile not in ready]
+            left = [tile for tile in tiles if tile not in ready and tile in asked]
             made = {tile: ready.pop(tile) for tile in tiles if tile in ready}
             row: list[Routing] = []
             for at in range(0, len(left), batch):
                 some = left[at : at + batch]
-                restored, decisions = self._run(pixels, some, pinned)
+                restored, decisions = self._run(canvas, some, pinned, turns=tally.turns)
                 tally.cost(grid.rows.size, grid.columns.size, decisions, len(some))
                 row.append(decisions)
                 made |= zip(some, restored, strict=True)
                 on_tiles()
             for tile in tiles:
-                blender.add(tile, made[tile])
+                blender.add(tile, made.get(tile, nothing))  # what nobody asked for is not used
             for decisions in row if pinned is None else ():
                 tally.decisions(decisions)
             until = tops[index + 1] if index + 1 < len(tops) else grid.rows.length
             yield blender.finish(until), until
 
-    def _batch(self, pixels: Array, tiles: Sequence[Tile]) -> Tensor:
+    def _batch(self, canvas: Canvas, tiles: Sequence[Tile]) -> Tensor:
         """`(B, 3, h, w)` float32 in [0, 1] on the device."""
-        cut = np.stack([pixels[t.top : t.top + t.height, t.left : t.left + t.width] for t in tiles])
-        if cut.dtype == np.uint16:
-            cut = cut.astype(np.int32)  # torch knows too little of uint16
-        batch = torch.from_numpy(cut).to(self.device).permute(0, 3, 1, 2).float()
-        return (batch / full_scale(pixels.dtype)).expand(-1, 3, -1, -1)
+        cut = np.stack([canvas.seen(tile) for tile in tiles])
+        batch = torch.from_numpy(cut).to(self.device).permute(0, 3, 1, 2)
+        return batch.expand(-1, 3, -1, -1)
 
     @torch.inference_mode()
     def _run(
-        self, pixels: Array, tiles: Sequence[Tile], pinned: Routing | None, *, pool: bool = False
+        self,
+        canvas: Canvas,
+        tiles: Sequence[Tile],
+        pinned: Routing | None,
+        *,
+        turns: int = 1,
+        pool: bool = False,
     ) -> tuple[Float, Routing]:
-        """`(B, h, w, C)` and the decisions."""
-        batch = self._batch(pixels, tiles)
+        """`(B, h, w, C)` and the decisions, which further turns of a tile follow."""
+        batch = self._batch(canvas, tiles)
         result = self.network.restore(batch, pinned, pool=pool)
         restored = result.restored
+        for quarter, flip in _TURNS[1:turns]:
+            turned = torch.rot90(batch.flip(-1) if flip else batch, quarter, (-2, -1))
+            back = self.network.restore(turned, result.routing).restored
+            back = torch.rot90(back, -quarter, (-2, -1))
+            restored = restored + (back.flip(-1) if flip else back)
+        restored = restored / turns if turns > 1 else restored
         if not bool(torch.isfinite(restored).all()):
             raise NotFiniteError
-        if pixels.shape[2] == 1:
+        if canvas.channels == 1:
             restored = restored.mean(dim=1, keepdim=True)
         return restored.permute(0, 2, 3, 1).cpu().numpy(), result.routing
 

@@ -75,8 +75,8 @@ def sample_size(batch: int, tile_pixels: int) -> int:
 
 
 def picture_bytes(height: int, width: int, depth: int) -> int:
-    """Memory that a picture takes while it is restored: as read, as written, and encoded."""
-    return 3 * height * width * 3 * (2 if depth > 8 else 1)
+    """Memory that a picture takes while it is restored: as read, written, encoded and verified."""
+    return 4 * height * width * 3 * (1 if depth <= 8 else 2 if depth <= 16 else 4)
 
 
 def check_fits(name: str, height: int, width: int, depth: int) -> None:

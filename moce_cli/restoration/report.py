@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import asdict, dataclass, field
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, replace
 
 import torch
 
@@ -66,6 +67,8 @@ class Report:
     plan: Plan
     notes: tuple[str, ...] = ()
     """What did not go as planned, and what could not be kept."""
+    frames: int = 1
+    """Pages or frames; tiles, seconds, experts and work are of all, blocks of the first."""
     tile_experts: tuple[tuple[int, ...], ...] = field(default=(), repr=False)
     """With `routing="tile"`: per tile, row by row, the first expert of each block."""
 
@@ -79,11 +82,37 @@ class Report:
         return values
 
 
-class Tally:
-    """Collects decisions and cost while a picture is restored."""
+def merged(reports: Sequence[Report]) -> Report:
+    """One report of a picture's frames."""
+    first = reports[0]
+    if len(reports) == 1:
+        return first
+    run = sum(r.macs.run for r in reports)
+    of_all = sum(r.macs.all_experts for r in reports)
+    saved_by_experts = [r.macs.saved_of_experts for r in reports]
+    return replace(
+        first,
+        frames=len(reports),
+        tiles=sum(r.tiles for r in reports),
+        seconds=round(sum(r.seconds for r in reports), 4),
+        seam=max(r.seam for r in reports),
+        experts={e: sum(r.experts[e] for r in reports) for e in first.experts},
+        macs=Macs(
+            run,
+            of_all,
+            round(sum(saved_by_experts) / len(reports), 6),
+            round((of_all - run) / of_all, 6),
+        ),
+        notes=tuple(dict.fromkeys(note for r in reports for note in r.notes)),
+    )
 
-    def __init__(self, config: MoCEIRConfig) -> None:
+
+class Tally:
+    """Collects decisions and cost while a picture is restored; each tile runs `turns` times."""
+
+    def __init__(self, config: MoCEIRConfig, turns: int = 1) -> None:
         self._config = config
+        self.turns = turns
         self._decisions: list[list[tuple[torch.Tensor, tuple[int, ...], float]]] = [
             [] for _ in config.decoder_block_levels
         ]
@@ -96,11 +125,11 @@ class Tally:
         cost = forward_cost(self._config, height, width)
         for i in range(count):
             chosen = [b.chosen[i if len(b.chosen) > 1 else 0] for b in routing]
-            run = cost.run(chosen)
+            run = cost.run(chosen) * self.turns
             self._run += run
-            self._all += cost.all_experts
-            self._experts_run += run - cost.shared
-            self._experts_all += cost.all_experts - cost.shared
+            self._all += cost.all_experts * self.turns
+            self._experts_run += run - cost.shared * self.turns
+            self._experts_all += (cost.all_experts - cost.shared) * self.turns
 
     def decisions(self, routing: Routing) -> None:
         """Record a decision: one per tile that decided, or the pinned one once."""

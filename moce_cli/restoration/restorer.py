@@ -17,19 +17,16 @@ from moce_cli import runtime
 from moce_cli.checkpoints import Checkpoint, build, load_model
 from moce_cli.checkpoints.catalogue import DEFAULT_MODEL
 from moce_cli.errors import InputError, MoceError, UsageError
-from moce_cli.pictures import Picture, from_pillow, read, to_pillow
+from moce_cli.pictures import Encoding, Picture, encoding_of, from_pillow, read, to_pillow
 from moce_cli.restoration import selfcheck
-from moce_cli.restoration.engine import (
-    Array,
-    Engine,
-    NotFiniteError,
-    Outcome,
-    Progress,
-    full_scale,
-)
+from moce_cli.restoration.canvas import Array, Canvas
+from moce_cli.restoration.engine import Engine, NotFiniteError, Outcome, Progress
+from moce_cli.restoration.kinds import array_of, take_apart, tensor_like
 from moce_cli.restoration.plan import Plan, make_plan
-from moce_cli.restoration.report import Report
+from moce_cli.restoration.report import Report, merged
+from moce_cli.restoration.where import How, Region, surroundings
 from moce_cli.runtime import Precision
+from moce_cli.tiling import MULTIPLE
 
 log = logging.getLogger(__name__)
 
@@ -151,39 +148,51 @@ class Restorer:
         )
 
     def restore(
-        self, picture: Kind, *, strength: float = 1.0, progress: Progress | None = None
+        self,
+        picture: Kind,
+        *,
+        strength: float = 1.0,
+        region: Region | None = None,
+        mask: Array | None = None,
+        ensemble: bool = False,
+        progress: Progress | None = None,
     ) -> Result[Kind]:
         """Restore one picture.
 
         Args:
-            picture: a path (the result is a Pillow image), a `Picture`, a Pillow image, a NumPy
-                array `(H, W)` or `(H, W, C)` with C 1 to 4, uint8, uint16 or floating in [0, 1], or
-                a floating tensor `(C, H, W)` or `(1, C, H, W)` with C 1 or 3, in [0, 1]. Alpha is
-                not touched.
+            picture: a path (the result is a Pillow image), a `Picture` with all its frames, a
+                Pillow image, a NumPy array `(H, W)` or `(H, W, C)` with C 1 to 4, uint8, uint16 or
+                floating in [0, 1], or a floating tensor `(C, H, W)` or `(1, C, H, W)` with C 1 or
+                3, in [0, 1]. Alpha is not touched, nor what it hides. A `Picture` is restored in
+                sRGB's encoding, whatever its profile, and goes back into its own.
             strength: 1 is the result, 0 the input, between them a mixture.
+            region: restore only in this rectangle.
+            mask: `(H, W)`, the picture's size: restore where it is white; see `How`.
+            ensemble: the mean over eight flips and rotations.
             progress: called with tiles done and tiles in all.
 
         Raises:
-            InputError: no picture, or one of a kind that is not known.
+            InputError: no picture, or one of a kind that is not known; a region or mask that
+                does not fit it.
             UsageError: strength out of range.
             DeviceError: out of memory at the smallest tile.
             MoceError: the network made no picture of it.
         """
-        if not 0 <= strength <= 1:
-            raise UsageError(f"a strength of {strength} is not possible", "use 0 to 1")
+        how = How(strength, region, mask, ensemble)
         given: object = picture
         if isinstance(given, str | Path):
-            restored, report = self._picture(read(Path(given)), strength, progress)
+            restored, report = self._picture(read(Path(given)), how, progress)
             result: object = to_pillow(restored)
         elif isinstance(given, Picture):
-            result, report = self._picture(given, strength, progress)
+            result, report = self._picture(given, how, progress)
         elif isinstance(given, Image.Image):
-            restored, report = self._picture(from_pillow(given), strength, progress)
+            restored, report = self._picture(from_pillow(given), how, progress)
             result = to_pillow(restored)
         elif isinstance(given, np.ndarray):
-            result, report = self._array(given, strength, progress)
+            result, report = self._array(given, how, progress)
         elif isinstance(given, torch.Tensor):
-            result, report = self._tensor(given, strength, progress)
+            array, report = self._array(array_of(given), how, progress)
+            result = tensor_like(given, array)
         else:
             raise InputError(
                 f"cannot restore a {type(given).__name__}",
@@ -192,70 +201,61 @@ class Restorer:
         return Result(cast("Kind", result), report)
 
     def _picture(
-        self, picture: Picture, strength: float, progress: Progress | None
+        self, picture: Picture, how: How, progress: Progress | None
     ) -> tuple[Picture, Report]:
-        pixels, report = self._pixels(picture.pixels, strength, progress)
-        notes = (*picture.source.notes, *report.notes)
-        return picture.with_pixels(pixels), dataclasses.replace(report, notes=notes)
+        """All frames, each on its own."""
+        frames = (picture, *picture.further)
+        done: list[Picture] = []
+        reports: list[Report] = []
+        for index, frame in enumerate(frames):
 
-    def _array(
-        self, array: Array, strength: float, progress: Progress | None
-    ) -> tuple[Array, Report]:
-        shape = array.shape
-        if len(shape) not in (2, 3) or 0 in shape or (len(shape) == 3 and shape[2] > 4):
-            raise InputError(f"an array of shape {shape} is no picture", "give (H, W) or (H, W, C)")
-        channels = shape[2] if len(shape) == 3 else 1
-        pixels = array.reshape(shape[0], shape[1], channels)
-        colour = 1 if channels < 3 else 3
-        if array.dtype.kind == "f":
-            low, high = float(np.min(pixels)), float(np.max(pixels))
-            if not (low >= 0 and high <= 1):
-                raise InputError(
-                    f"the values reach from {low:g} to {high:g}", "scale them to [0, 1]"
-                )
-            worked = pixels[..., :colour].astype(np.float32)
-        elif array.dtype.name in ("uint8", "uint16"):
-            worked = pixels[..., :colour]
-        else:
-            raise InputError(
-                f"{array.dtype} is no pixel type", "use uint8, uint16 or floats in [0, 1]"
-            )
-        restored, report = self._pixels(worked, strength, progress)
-        out = np.concatenate((restored.astype(array.dtype), pixels[..., colour:]), axis=2)
-        return out.reshape(shape), report
+            def on_tiles(tiles: int, total: int, index: int = index) -> None:
+                if progress:
+                    progress(index * total + tiles, len(frames) * total)
 
-    def _tensor(
-        self, tensor: torch.Tensor, strength: float, progress: Progress | None
-    ) -> tuple[torch.Tensor, Report]:
-        single = tensor[0] if tensor.ndim == 4 and tensor.shape[0] == 1 else tensor
-        if single.ndim != 3 or single.shape[0] not in (1, 3) or not tensor.is_floating_point():
-            raise InputError(
-                f"a {tensor.dtype} tensor of shape {tuple(tensor.shape)} is no picture",
-                "give floats in [0, 1], (C, H, W) or (1, C, H, W) with C 1 or 3",
-            )
-        array = single.detach().permute(1, 2, 0).float().cpu().numpy()
-        restored, report = self._array(array, strength, progress)
-        out = torch.from_numpy(restored).permute(2, 0, 1).reshape(tensor.shape)
-        return out.to(tensor.device, tensor.dtype), report
+            encoding, note = encoding_of(frame)
+            pixels, report = self._pixels(frame.pixels, frame.alpha, encoding, how, on_tiles)
+            told = filter(None, (*frame.source.notes, note, *report.notes))
+            done.append(frame.with_pixels(pixels))
+            reports.append(dataclasses.replace(report, notes=tuple(told)))
+        return dataclasses.replace(done[0], further=tuple(done[1:])), merged(reports)
+
+    def _array(self, array: Array, how: How, progress: Progress | None) -> tuple[Array, Report]:
+        worked = take_apart(array)
+        restored, report = self._pixels(worked.colours, worked.alpha, None, how, progress)
+        return worked.back(restored), report
 
     def _pixels(
-        self, pixels: Array, strength: float, progress: Progress | None
+        self,
+        pixels: Array,
+        alpha: Array | None,
+        encoding: Encoding | None,
+        how: How,
+        progress: Progress | None,
     ) -> tuple[Array, Report]:
         """`(H, W, 1 or 3)` through the network, once more in float32 if it comes to nothing."""
-        begun = time.perf_counter()
-        height, width = pixels.shape[:2]
-        plan = self.plan_for(height, width)
+        begun, (height, width) = time.perf_counter(), pixels.shape[:2]
+        weight = how.weight(height, width)
+        box = Region(0, 0, height, width) if weight is None else surroundings(weight, MULTIPLE)
+        if box is None:
+            raise InputError("the mask keeps all of the picture", "restored is where it is white")
+        canvas = Canvas.of(
+            pixels, alpha=alpha, encoding=encoding, weight=weight, strength=how.strength
+        ).cut(box.top, box.left, box.height, box.width)
+        plan = self.plan_for(box.height, box.width)
         log.info("%s on %s, %s", self.name, self.device, plan)
         notes = list(self._notes)
-        outcome = self._attempt(pixels, plan, strength, progress)
+        outcome, complaint = self._attempt(canvas, plan, how, progress)
         if outcome is None and plan.precision != "fp32":
-            notes.append(f"{plan.precision} gave no finite picture: done again in fp32")
+            notes.append(
+                f"{plan.precision} made no picture of it ({complaint}): done again in fp32"
+            )
             log.warning(notes[-1])
             plan = dataclasses.replace(plan, precision="fp32")
-            outcome = self._attempt(pixels, plan, strength, progress)
+            outcome, complaint = self._attempt(canvas, plan, how, progress)
         if outcome is None:
             raise BadPictureError(
-                f"{self.name} made no picture of this input, in float32 either",
+                f"{self.name} made no picture of this input, in float32 either: {complaint}",
                 "try another --model, and report the picture if you can share it",
             )
         report = Report(
@@ -276,12 +276,16 @@ class Restorer:
             notes=(*notes, *outcome.notes),
             tile_experts=outcome.tally.tile_experts() if self._routing == "tile" else (),
         )
-        return outcome.pixels, report
+        if weight is None:
+            return outcome.pixels, report
+        whole = pixels.copy()
+        whole[box.top : box.top + box.height, box.left : box.left + box.width] = outcome.pixels
+        return whole, report
 
     def _attempt(
-        self, pixels: Array, plan: Plan, strength: float, progress: Progress | None
-    ) -> Outcome | None:
-        """None where the output is not finite, or flat though the input is not."""
+        self, canvas: Canvas, plan: Plan, how: How, progress: Progress | None
+    ) -> tuple[Outcome | None, str | None]:
+        """What was made; or None, and what was wrong with it: see `Judge`."""
         engine = self._engines.get(plan.precision)
         if engine is None:
             engine = Engine(build(self._checkpoint), self.device, plan.precision)
@@ -289,11 +293,8 @@ class Restorer:
         torch.set_num_threads(self._threads)  # of the whole process: another restorer may differ
         try:
             outcome = engine.restore(
-                pixels, plan, routing=self._routing, strength=strength, progress=progress
+                canvas, plan, routing=self._routing, ensemble=how.ensemble, progress=progress
             )
         except NotFiniteError:
-            return None
-        flat = outcome.pixels.min() == outcome.pixels.max()
-        # a nearly flat input may rightly become flat
-        spread = float(pixels.max()) - float(pixels.min())
-        return None if flat and spread > 0.5 * full_scale(pixels.dtype) else outcome
+            return None, "values that are no numbers"
+        return (None if outcome.complaint else outcome), outcome.complaint

@@ -50,7 +50,7 @@ def psnr(a: Tensor, b: Tensor) -> float:
 
 
 def fixed_set(validation: Validation) -> FixedSet:
-    """Damage pictures spread over the folders, each row with its own seeds.
+    """Damage the first pictures of the folders, each row with its own seeds.
 
     Raises:
         DatasetError: the folders hold no readable picture that is large enough.

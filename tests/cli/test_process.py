@@ -43,11 +43,12 @@ def test_an_interrupt_keeps_what_is_finished_and_leaves_nothing_half_done(model_
     assert "interrupted" in errors
     assert "Traceback" not in errors
     made = sorted(p.name for p in (tmp_path / "out").iterdir())
+    assert made.pop(0) == ".moce-journal.jsonl"
     assert 1 <= len(made) < 20
     assert all(name.endswith(".png") for name in made), "no temporary file stays"
     again = run(*words, "--skip-existing")
     assert again.returncode == 0
-    assert len(list((tmp_path / "out").iterdir())) == 20
+    assert len(list((tmp_path / "out").glob("*.png"))) == 20
 
 
 def test_closed_streams_are_said(source, model_file, tmp_path):

@@ -63,7 +63,7 @@ def test_a_folder_with_its_tree(moce, picture, tmp_path):
     (photos / "notes.txt").write_text("no picture")
     result = moce("restore", photos, "-o", tmp_path / "out")
     assert result.exit_code == 0, result.output
-    made = sorted(str(p.relative_to(tmp_path / "out")) for p in (tmp_path / "out").rglob("*.*"))
+    made = sorted(str(p.relative_to(tmp_path / "out")) for p in (tmp_path / "out").rglob("[!.]*.*"))
     assert made == ["a.png", "sub/a.png", "sub/deep/b.jpg"]
     assert "[3/3]" in result.stderr
 
@@ -72,7 +72,7 @@ def test_an_output_folder_inside_the_input_is_not_picked_up(moce, picture, tmp_p
     picture(tmp_path / "a.png")
     assert moce("restore", tmp_path, "-o", tmp_path / "out").exit_code == 0
     assert moce("restore", tmp_path, "-o", tmp_path / "out", "--overwrite").exit_code == 0
-    assert [p.name for p in (tmp_path / "out").iterdir()] == ["a.png"]
+    assert [p.name for p in (tmp_path / "out").glob("[!.]*")] == ["a.png"]
 
 
 def test_several_files_and_a_bad_one(moce, picture, tmp_path):
@@ -81,7 +81,7 @@ def test_several_files_and_a_bad_one(moce, picture, tmp_path):
     bad.write_bytes(good[0].read_bytes()[:200])
     result = moce("restore", good[0], bad, good[1], "-o", tmp_path / "out")
     assert result.exit_code == 1
-    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["0.png", "1.png"]
+    assert sorted(p.name for p in (tmp_path / "out").glob("[!.]*")) == ["0.png", "1.png"]
     assert "2 of 3 pictures done, 1 failed" in result.stderr
     assert "Traceback" not in result.output
 

@@ -3,7 +3,7 @@
 import io
 
 import numpy as np
-from picture_files import encoded, exif_of, noise, smooth, xmp_of
+from picture_files import cmyk_icc, encoded, exif_of, noise, smooth, xmp_of
 from PIL import Image
 
 from moce_cli.pictures import Picture, Source, write
@@ -22,7 +22,7 @@ WHOLE = {
     **{kind: file_of(kind) for kind in ("PNG", "PNG 16", "JPEG", "WebP", "TIFF", "TIFF 16", "BMP")},
     "WebP lossy": file_of("WebP", quality=80),
     "JPEG progressive": encoded(Image.fromarray(smooth(24, 40)), "JPEG", progressive=True),
-    "JPEG CMYK": encoded(Image.fromarray(noise(24, 40, 4), "CMYK"), "JPEG"),
+    "JPEG CMYK": encoded(Image.fromarray(noise(24, 40, 4), "CMYK"), "JPEG", icc_profile=cmyk_icc()),
     "TIFF LZW": encoded(Image.fromarray(smooth(24, 40)), "TIFF", compression="tiff_lzw"),
     "TIFF plain": encoded(Image.fromarray(smooth(24, 40)), "TIFF"),
     "TIFF PackBits": encoded(Image.fromarray(smooth(24, 40)), "TIFF", compression="packbits"),

@@ -83,7 +83,7 @@ def test_orientation_is_applied_once(orientation, loaded, kind):
     assert 273 not in tags  # a TIFF's strips
 
 
-@pytest.mark.parametrize("mode", ["1", "L", "P", "PA", "LA", "CMYK", "YCbCr", "HSV", "RGBX", "La"])
+@pytest.mark.parametrize("mode", ["1", "L", "P", "PA", "LA", "YCbCr", "HSV", "RGBX", "La"])
 def test_every_mode_gives_grey_or_rgb(mode):
     base = Image.fromarray(smooth(16, 16))
     image = (base.convert("LA") if mode == "La" else base).convert(mode)
@@ -102,6 +102,11 @@ def test_lab_comes_close():
     found = from_pillow(image)
     assert np.abs(found.pixels.astype(int) - np.asarray(base)).max() <= 12  # 8-bit Lab is coarse
     assert found.source.icc is not None
+
+
+def test_inks_without_a_profile_are_refused():
+    with pytest.raises(InputError, match="nothing says what they look like"):
+        from_pillow(Image.fromarray(smooth(16, 16)).convert("CMYK"))
 
 
 @pytest.mark.parametrize("mode", ["I", "F"])

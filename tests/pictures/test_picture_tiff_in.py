@@ -5,7 +5,7 @@ import io
 import cv2
 import numpy as np
 import pytest
-from picture_files import noise, tiff_of
+from picture_files import cmyk_icc, noise, tiff_of
 
 from moce_cli.pictures import probe, read
 
@@ -88,7 +88,8 @@ def test_tiff_further_channels_are_named(dtype):
 
 
 def test_tiff_16_bit_cmyk_is_read_with_8_and_said():
-    data = tiff_of(noise(9, 9, 4, np.uint16), photometric="separated")
+    profile = cmyk_icc()
+    data = tiff_of(noise(9, 9, 4, np.uint16), photometric="separated", iccprofile=profile)
     picture = load(data)
     assert picture.depth == 8
     assert any("16 bits" in note for note in picture.source.notes)

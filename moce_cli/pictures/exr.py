@@ -1,0 +1,133 @@
+"""OpenEXR: linear light as floating-point samples, colours multiplied by alpha.
+
+Source: OpenEXR, "Technical Introduction" and "Standard Optional Attributes" (chromaticities).
+"""
+
+from __future__ import annotations
+
+import struct
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from moce_cli.pictures.decode import Samples, UnsupportedError
+from moce_cli.pictures.extras import needed
+from moce_cli.pictures.picture import Picture, Pixels, Source
+from moce_cli.pictures.tiff_pixels import finite
+
+
+
+@dataclass(frozen=True, slots=True)
+class Exr:
+    """A file whose header was read."""
+
+    height: int
+    width: int
+    source: Source
+    file: BinaryIO
+
+    def decode(self) -> Samples:
+        """The pixels of the first part.
+
+        Raises:
+            UnsupportedError: samples that are no colours, or no numbers.
+        """
+        self.file.seek(0)
+        with needed("EXR").File(self.file, num_threads=0) as opened:
+            channels = opened.channels()
+            found = _joined({name: channel.pixels for name, channel in channels.items()})
+        array = finite(found)
+        if array.shape[:2] != (self.height, self.width):
+            raise UnsupportedError("channels of several sizes")
+        colours = 1 if array.shape[2] < 3 else 3
+        pixels = np.ascontiguousarray(array[:, :, :colours])
+        if array.shape[2] == colours:
+            return Samples(pixels)
+        alpha = array[:, :, colours].copy()
+        return Samples(pixels / _weight(alpha), alpha)
+
+
+def open_exr(file: BinaryIO) -> Exr:
+    """Read a file's header.
+
+    Raises:
+        InputError: OpenEXR is not installed.
+        UnsupportedError: it holds no colours.
+        Exception: of several kinds, when the file is damaged.
+    """
+    file.seek(0)
+    with needed("EXR").File(file, header_only=True, num_threads=0) as opened:
+        header, parts = opened.header(), len(opened.parts)
+        (left, top), (right, bottom) = header["dataWindow"]
+        names = {channel.name for channel in header["channels"]}
+        primaries = _primaries(header.get("chromaticities"))  # the header goes with the file
+    alpha = "A" in names
+    if not {"R", "G", "B"} <= names and "Y" not in names:
+        raise UnsupportedError(f"channels named {', '.join(sorted(names))}")
+    notes = [f"the first of {parts} parts was taken"] if parts > 1 else []
+    used = {"R", "G", "B", "A"} if "R" in names else {"Y", "A"}
+    if names - used:
+        notes.append(f"{len(names - used)} further channels were left out")
+    source = Source(
+        format="EXR",
+        depth=32,
+        mode=("RGB" if "R" in names else "grey") + ("+alpha" if alpha else ""),
+        png_chunks=primaries,
+        notes=tuple(notes),
+    )
+    return Exr(int(bottom) - int(top) + 1, int(right) - int(left) + 1, source, file)
+
+
+def _joined(channels: dict[str, Pixels]) -> Pixels:
+    """(H, W, C), whichever way the package gives them."""
+    for name in ("RGBA", "RGB", "YA"):
+        if name in channels:
+            return channels[name]
+    names = [n for n in ("R", "G", "B", "A") if n in channels]
+    if names[:3] != ["R", "G", "B"]:
+        names = [n for n in ("Y", "A") if n in channels]
+    shapes = {channels[name].shape for name in names}
+    if len(shapes) != 1:
+        raise UnsupportedError("channels of several sizes")
+    return np.stack([channels[name] for name in names], axis=2)
+
+
+def _primaries(stated: Any) -> tuple[tuple[bytes, bytes], ...]:  # noqa: ANN401 -- no types there
+    """As PNG's chunks: linear light in these primaries."""
+    if stated is None:
+        return ()
+    red, green, blue, white = np.asarray(stated, np.float64).reshape(4, 2).tolist()
+    values = [round(v * 100_000) for point in (white, red, green, blue) for v in point]
+    if not all(0 <= v < 2**31 for v in values):
+        return ()
+    return ((b"gAMA", struct.pack(">I", 100_000)), (b"cHRM", struct.pack(">8I", *values)))
+
+
+def _weight(alpha: Pixels) -> Pixels:
+    """What colours are multiplied by; where nothing covers, light stays light."""
+    return np.where(alpha > 0, alpha, np.float32(1))[:, :, None]
+
+
+def encode(picture: Picture) -> bytes:
+    """Linear light as an EXR of 32-bit floats.
+
+    Raises:
+        OutputError: OpenEXR is not installed.
+    """
+    module = needed("EXR", writing=True)
+    pixels, alpha = picture.pixels, picture.alpha
+    channels: dict[str, Pixels] = {}
+    if alpha is not None:
+        pixels = pixels * _weight(alpha)
+        channels["A"] = np.ascontiguousarray(alpha)
+    for index, name in enumerate("RGB" if picture.channels == 3 else "Y"):
+        channels[name] = np.ascontiguousarray(pixels[:, :, index])
+    header = {"compression": module.ZIP_COMPRESSION, "type": module.scanlineimage}
+    with tempfile.TemporaryDirectory() as folder:  # the package writes to files alone
+        path = Path(folder) / "a.exr"
+        with module.File(header, channels, num_threads=0) as made:
+            made.write(str(path))
+        return path.read_bytes()

@@ -1,0 +1,39 @@
+"""Formats that need a package which is not always installed."""
+
+from __future__ import annotations
+
+import importlib
+from types import ModuleType
+
+from moce_cli.errors import InputError, MoceError, OutputError
+
+# format: the module, its package, our extra
+PACKAGES = {
+    "HEIC": ("pi_heif", "pi-heif", "heif"),
+    "RAW": ("rawpy", "rawpy", "raw"),
+    "EXR": ("OpenEXR", "OpenEXR", "exr"),
+    "JXL": ("imagecodecs", "imagecodecs", "jxl"),
+}
+
+
+def needed(kind: str, *, writing: bool = False) -> ModuleType:
+    """The module that reads a format.
+
+    Args:
+        kind: a key of `PACKAGES`.
+        writing: what is missing then is the output's fault.
+
+    Raises:
+        InputError: it is not installed.
+        OutputError: likewise, when writing.
+    """
+    module, package, extra = PACKAGES[kind]
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        wrong: type[MoceError] = OutputError if writing else InputError
+        verb = "written" if writing else "read"
+        raise wrong(
+            f"{kind} is {verb} by the package {package}, which is not installed",
+            hint=f"pip install 'moce-cli[{extra}]'",
+        ) from error

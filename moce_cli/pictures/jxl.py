@@ -1,0 +1,123 @@
+"""JPEG XL read, by imagecodecs where it is installed.
+
+Source: ISO/IEC 18181-1 annex D (size and image headers), 18181-2 (boxes).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import BinaryIO
+
+import numpy as np
+
+from moce_cli.pictures.decode import Samples, UnsupportedError
+from moce_cli.pictures.extras import needed
+from moce_cli.pictures.formats import JXL_CODESTREAM, JXL_CONTAINER
+from moce_cli.pictures.ifd import DamagedError
+from moce_cli.pictures.picture import Source
+from moce_cli.pictures.tiff_pixels import finite
+
+_RATIOS = ((1, 1), (12, 10), (4, 3), (3, 2), (16, 9), (5, 4), (2, 1))
+_MOST_BOXES = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Jxl:
+    """A file whose header was read."""
+
+    height: int
+    width: int
+    source: Source
+    data: bytes
+
+    def decode(self) -> Samples:
+        """The pixels, standing upright."""
+        array = np.asarray(needed("JXL").jpegxl_decode(self.data))
+        notes: tuple[str, ...] = ()
+        if array.ndim == 4:
+            array, notes = array[0], ("the first of several frames was taken",)
+        if array.ndim == 2:
+            array = array[:, :, None]
+        if array.dtype.kind == "f":
+            array = finite(array)
+        elif array.dtype.name not in ("uint8", "uint16"):
+            raise UnsupportedError(f"{array.dtype} samples")
+        if array.shape[:2] != (self.height, self.width):
+            raise DamagedError(f"its pixels are {array.shape[:2]}, not as its header says")
+        colours = 1 if array.shape[2] < 3 else 3
+        alpha = array[:, :, colours].copy() if array.shape[2] > colours else None
+        return Samples(np.ascontiguousarray(array[:, :, :colours]), alpha, notes=notes)
+
+
+class _Bits:
+    """Bits of a codestream, the lowest first."""
+
+    def __init__(self, data: bytes) -> None:
+        self._value, self._at, self._length = int.from_bytes(data, "little"), 0, 8 * len(data)
+
+    def take(self, count: int) -> int:
+        """The next bits as a number."""
+        if self._at + count > self._length:
+            raise DamagedError("it is cut short")
+        found = self._value >> self._at & ((1 << count) - 1)
+        self._at += count
+        return found
+
+    def side(self) -> int:
+        """A length of the size header."""
+        return 1 + self.take((9, 13, 18, 30)[self.take(2)])
+
+
+def open_jxl(file: BinaryIO) -> Jxl:
+    """Read a file's header.
+
+    Raises:
+        InputError: imagecodecs is not installed.
+        DamagedError: it makes no sense.
+    """
+    needed("JXL")
+    file.seek(0)
+    data = file.read()
+    boxes = _boxes(data) if data.startswith(JXL_CONTAINER) else {}
+    stream = boxes.get(b"jxlc") or boxes.get(b"jxlp", b"")[4:] or data
+    if not stream.startswith(JXL_CODESTREAM):
+        raise DamagedError("it holds no picture")
+    bits = _Bits(stream[2:42])
+    small = bits.take(1)
+    height = 8 * (1 + bits.take(5)) if small else bits.side()
+    ratio = bits.take(3)
+    if ratio:
+        over, under = _RATIOS[ratio - 1]
+        width = height * over // under
+    else:
+        width = 8 * (1 + bits.take(5)) if small else bits.side()
+    plain = bits.take(1)
+    turned = not plain and bits.take(1) and bits.take(3) >= 4  # its decoder turns it upright
+    notes = () if plain else ("a colour profile, if it has one, can't be read: taken for sRGB",)
+    block = boxes.get(b"Exif", b"")
+    source = Source(
+        format="JXL",
+        exif=block[4 + int.from_bytes(block[:4], "big") :] or None,
+        xmp=boxes.get(b"xml ") or None,
+        lossy=True,
+        notes=notes,
+    )
+    return Jxl(width if turned else height, height if turned else width, source, data)
+
+
+def _boxes(data: bytes) -> dict[bytes, bytes]:
+    """The first box of each kind."""
+    found: dict[bytes, bytes] = {}
+    at = 0
+    for _ in range(_MOST_BOXES):
+        if at + 8 > len(data):
+            break
+        length, name, start = int.from_bytes(data[at : at + 4], "big"), data[at + 4 : at + 8], 8
+        if length == 1:
+            length, start = int.from_bytes(data[at + 8 : at + 16], "big"), 16
+        end = at + length if length else len(data)
+        if end < at + start or end > len(data):
+            raise DamagedError("a box points outside")
+        found.setdefault(name, data[at + start : end])
+        at = end
+    return found

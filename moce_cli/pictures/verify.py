@@ -1,0 +1,120 @@
+"""What was written, read again and compared with what should be there."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+
+from moce_cli.errors import InputError, OutputError
+from moce_cli.pictures import exif
+from moce_cli.pictures.encode import Encoded
+from moce_cli.pictures.ifd import DamagedError, Directories
+from moce_cli.pictures.picture import Picture, Pixels
+from moce_cli.pictures.reading import read
+
+MOST_LOSS = 0.1
+"""Share of full scale that a lossy format may change the means of blocks."""
+_BLOCK = 16
+_SECONDS = 0.02  # by which a format may round a frame's time
+
+
+def verify(written: Path | BinaryIO, encoded: Encoded) -> None:
+    """Read a file again: size, depth, channels, alpha, pixels, frames, timing and metadata.
+
+    Raises:
+        OutputError: it is not what was given.
+    """
+    stated = sum(frame.height * frame.width for frame in encoded.frames)
+    try:
+        found = read(written, max_pixels=stated, whole=True, name="it")
+    except InputError as error:
+        raise OutputError(f"what was written can't be read again: {error.message}") from error
+    wanted = encoded.frames[0]
+    if (found.height, found.width) != (wanted.height, wanted.width):
+        raise OutputError(
+            f"what was written is {found.width} x {found.height}, not "
+            f"{wanted.width} x {wanted.height}"
+        )
+    frames = (found, *found.further)
+    if len(frames) == len(encoded.frames):
+        for given, seen in zip(encoded.frames, frames, strict=True):
+            # an animation need not keep colours that are never seen, nor what is lossy
+            hidden = encoded.lossless and len(frames) == 1
+            _compare(given, seen, lossless=encoded.lossless, hidden=hidden)
+    elif encoded.lossless or len(frames) > len(encoded.frames):
+        raise OutputError(f"{len(frames)} of {len(encoded.frames)} frames were written")
+    _compare_timing(encoded.frames, frames)
+    _compare_metadata(wanted, found)
+
+
+def _compare(given: Picture, seen: Picture, *, lossless: bool, hidden: bool) -> None:
+    if seen.depth != given.depth:
+        raise OutputError(f"what was written has {seen.depth} bits, not {given.depth}")
+    if lossless and seen.channels != given.channels:
+        raise OutputError(f"what was written has {seen.channels} channels, not {given.channels}")
+    if given.alpha is not None and seen.alpha is None:
+        most = 1 if given.alpha.dtype.kind == "f" else np.iinfo(given.alpha.dtype).max
+        if (given.alpha != most).any():
+            raise OutputError("what was written has no alpha")
+    if given.alpha is not None and seen.alpha is not None:
+        _compare_samples(given.alpha[:, :, None], seen.alpha[:, :, None], lossless=lossless)
+    pixels = given.pixels, seen.pixels
+    if not hidden and given.alpha is not None:
+        pixels = (
+            given.pixels * (given.alpha > 0)[:, :, None],
+            (seen.pixels * (given.alpha > 0)[:, :, None]),
+        )
+    _compare_samples(*pixels, lossless=lossless)
+
+
+def _compare_samples(given: Pixels, seen: Pixels, *, lossless: bool) -> None:
+    if lossless:
+        if not np.array_equal(given, seen):
+            raise OutputError("what was written differs from the picture")
+        return
+    if seen.shape[2] != given.shape[2]:
+        seen = seen.mean(axis=2, keepdims=True)
+    scale = 1.0 if given.dtype.kind == "f" else float(np.iinfo(given.dtype).max)
+    loss = float(np.mean(np.abs(_coarse(given) - _coarse(seen)))) / scale
+    if loss > MOST_LOSS:
+        raise OutputError(f"what was written differs from the picture by {loss:.2g} of full scale")
+
+
+def _coarse(samples: Pixels) -> Pixels:
+    """The means of blocks, which coding with loss keeps; what is less than a block is left out."""
+    height, width, channels = samples.shape
+    rows, columns = min(_BLOCK, height), min(_BLOCK, width)
+    cut = samples[: height // rows * rows, : width // columns * columns]
+    blocks = cut.reshape(height // rows, rows, width // columns, columns, channels)
+    return blocks.mean(axis=(1, 3), dtype=np.float32)
+
+
+def _compare_timing(given: tuple[Picture, ...], seen: tuple[Picture, ...]) -> None:
+    if given[0].source.duration_ms is None or len(given) == 1:
+        return
+    wanted = sum(frame.source.duration_ms or 0 for frame in given)
+    total = sum(frame.source.duration_ms or 0 for frame in seen)
+    if len(seen) > 1 and abs(wanted - total) > 1000 * _SECONDS:
+        raise OutputError(f"what was written lasts {total:.0f} ms, not {wanted:.0f}")
+
+
+def _compare_metadata(given: Picture, seen: Picture) -> None:
+    for field, told in (("icc", "colour profile"), ("xmp", "XMP data"), ("iptc", "IPTC data")):
+        if getattr(given.source, field) and getattr(given.source, field) != getattr(
+            seen.source, field
+        ):
+            raise OutputError(f"the {told} was not written as it is")
+    if given.source.exif and not seen.source.exif and _says_something(given.source.exif):
+        raise OutputError("the EXIF data was not written")
+
+
+def _says_something(block: bytes) -> bool:
+    """An EXIF block may be empty, or damaged so that no tag of it can be carried."""
+    try:
+        tables = Directories(io.BytesIO(block))
+        return exif.from_tiff(tables, tables.read(tables.first)[0]) is not None
+    except DamagedError:
+        return False

@@ -1,0 +1,179 @@
+"""Where in a picture, how strongly and how thoroughly it is restored."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from moce_cli.errors import InputError, UsageError
+from moce_cli.pictures import read, to_depth
+from moce_cli.restoration.canvas import full_scale
+
+Array = npt.NDArray[Any]
+Float = npt.NDArray[np.float32]
+CONTEXT = 32
+"""Pixels around what is asked for that the network sees as well."""
+
+
+@dataclass(frozen=True, slots=True)
+class Region:
+    """A rectangle of an upright picture.
+
+    Raises:
+        UsageError: no such rectangle.
+    """
+
+    top: int
+    left: int
+    height: int
+    width: int
+
+    def __post_init__(self) -> None:
+        """Check the numbers."""
+        if min(self.top, self.left) < 0 or min(self.height, self.width) < 1:
+            raise UsageError(
+                f"a region {self} is none", "--region takes TOP,LEFT,HEIGHT,WIDTH in pixels"
+            )
+
+    def __str__(self) -> str:
+        return f"{self.top},{self.left},{self.height},{self.width}"
+
+    @classmethod
+    def parse(cls, text: str) -> Region:
+        """From "TOP,LEFT,HEIGHT,WIDTH".
+
+        Raises:
+            UsageError: it is not that.
+        """
+        parts = [part.strip() for part in text.split(",")]
+        if len(parts) != 4 or not all(p.isdecimal() and p.isascii() for p in parts):
+            raise UsageError(
+                f"{text!r} is no region", "--region takes TOP,LEFT,HEIGHT,WIDTH in pixels"
+            )
+        return cls(*map(int, parts))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Mask:
+    """A mask from a file; its text is its hash, which tells it from others.
+
+    Attributes:
+        pixels: `(H, W)` float32 in [0, 1].
+        sha256: of the pixels.
+    """
+
+    pixels: Float
+    sha256: str
+
+    def __str__(self) -> str:
+        return self.sha256
+
+    @classmethod
+    def read(cls, path: Path) -> Mask:
+        """Read a picture as a mask: how light it is, times how opaque.
+
+        Raises:
+            InputError: it can't be read.
+        """
+        picture = read(path)
+        pixels = to_depth(picture.pixels, 32).mean(axis=2, dtype=np.float32)
+        if picture.alpha is not None:
+            pixels *= to_depth(picture.alpha, 32)
+        return cls(
+            pixels, hashlib.sha256(repr(pixels.shape).encode() + pixels.tobytes()).hexdigest()
+        )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class How:
+    """What is asked for of one picture.
+
+    Attributes:
+        strength: 1 is the result, 0 the input, between them a mixture.
+        region: restore only here.
+        mask: `(H, W)`, bool, uint8, uint16 or floats in [0, 1]: white is restored, black is
+            kept, between them a mixture.
+        ensemble: the mean over eight flips and rotations, in eight times the time.
+
+    Raises:
+        UsageError: strength out of range.
+        InputError: no mask.
+    """
+
+    strength: float = 1.0
+    region: Region | None = None
+    mask: Array | None = None
+    ensemble: bool = False
+
+    def __post_init__(self) -> None:
+        """Check the values."""
+        if not 0 <= self.strength <= 1:
+            raise UsageError(f"a strength of {self.strength} is not possible", "use 0 to 1")
+        mask = self.mask
+        if mask is None:
+            return
+        known = mask.dtype.name in ("bool", "uint8", "uint16") or mask.dtype.kind == "f"
+        if mask.ndim != 2 or not known:
+            raise InputError(
+                f"an array of shape {mask.shape} and type {mask.dtype} is no mask",
+                "give (H, W): bool, uint8, uint16 or floats in [0, 1]",
+            )
+        if mask.dtype.kind == "f" and not (mask.min() >= 0 and mask.max() <= 1):
+            raise InputError(f"the mask's values reach from {mask.min():g} to {mask.max():g}")
+
+    def weight(self, height: int, width: int) -> Float | None:
+        """How much is restored where, `(H, W)` in [0, 1]; None for all everywhere.
+
+        Raises:
+            InputError: region or mask do not fit a picture of this size.
+        """
+        if self.region is None and self.mask is None:
+            return None
+        inside = slice(None), slice(None)
+        if (region := self.region) is not None:
+            if region.top + region.height > height or region.left + region.width > width:
+                raise InputError(
+                    f"the region {region} lies outside the picture, which is {width} x {height}"
+                )
+            inside = (
+                slice(region.top, region.top + region.height),
+                slice(region.left, region.left + region.width),
+            )
+        weight = np.zeros((height, width), np.float32)
+        if self.mask is None:
+            weight[inside] = 1
+            return weight
+        if self.mask.shape != (height, width):
+            raise InputError(
+                f"the mask is {self.mask.shape[1]} x {self.mask.shape[0]} pixels, the picture "
+                f"{width} x {height}",
+                "a mask has the size of the picture as it is shown, upright",
+            )
+        scale = 1.0 if self.mask.dtype.kind == "b" else full_scale(self.mask.dtype)
+        weight[inside] = self.mask[inside].astype(np.float32) / np.float32(scale)
+        return weight
+
+
+def surroundings(weight: Float, multiple: int) -> Region | None:
+    """The smallest rectangle around all weights, with context; None where all are 0.
+
+    Args:
+        weight: `(H, W)`.
+        multiple: top and left are multiples of this, so that the network's windows fall alike.
+    """
+    rows, columns = np.flatnonzero(weight.any(axis=1)), np.flatnonzero(weight.any(axis=0))
+    if not len(rows):
+        return None
+    height, width = weight.shape
+    top = max(0, int(rows[0]) - CONTEXT) // multiple * multiple
+    left = max(0, int(columns[0]) - CONTEXT) // multiple * multiple
+    bottom, right = (
+        min(height, int(rows[-1]) + 1 + CONTEXT),
+        min(width, int(columns[-1]) + 1 + CONTEXT),
+    )
+    return Region(top, left, bottom - top, right - left)

@@ -1,0 +1,86 @@
+"""Several devices, a process each: the same results, and what a killed one leaves goes on."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+MOCE = [sys.executable, "-m", "moce_cli"]
+
+
+@pytest.fixture
+def photos(picture, tmp_path):
+    for i in range(12):
+        picture(tmp_path / "photos" / f"{i:02}.png", 200, 200, seed=i)
+    return tmp_path / "photos"
+
+
+def words(photos, out, model_file, *more):
+    return [
+        *MOCE, "restore", str(photos), "-o", str(out), "--device", "cpu,cpu", "--model",
+        str(model_file), "--threads", "1", "--precision", "fp32", "--tile", "64", "--json", *more,
+    ]  # fmt: skip
+
+
+def children(pid):
+    """Process ids below one, by /proc."""
+    with open(f"/proc/{pid}/task/{pid}/children") as file:
+        return [int(p) for p in file.read().split()]
+
+
+def is_worker(pid):
+    with open(f"/proc/{pid}/cmdline", "rb") as file:
+        return b"spawn_main" in file.read()
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/task"), reason="no /proc here")
+def test_a_killed_workers_pictures_are_done_by_another(photos, model_file, moce, tmp_path):
+    out = tmp_path / "out"
+    process = subprocess.Popen(
+        words(photos, out, model_file), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    rows = [json.loads(process.stdout.readline())]
+    workers = [pid for pid in children(process.pid) if is_worker(pid)]
+    assert len(workers) == 2
+    os.kill(workers[0], signal.SIGKILL)
+    rest, errors = process.communicate(timeout=120)
+    rows += map(json.loads, rest.splitlines())
+    assert process.returncode == 0, errors
+    assert "a worker ended with code -9" in errors
+    assert sorted(row["input"] for row in rows) == sorted(str(p) for p in photos.iterdir())
+    assert len(list(out.glob("*.png"))) == 12
+    assert [p.name for p in out.iterdir() if p.name.startswith(".")] == [".moce-journal.jsonl"]
+    alone = tmp_path / "alone"
+    made = moce(
+        "restore", photos, "-o", alone, "--model", model_file, "--threads", 1, "--precision",
+        "fp32", "--tile", 64,
+    )  # fmt: skip
+    assert made.exit_code == 0
+    for path in alone.glob("*.png"):
+        with Image.open(path) as a, Image.open(out / path.name) as b:
+            assert np.array_equal(np.asarray(a), np.asarray(b))
+
+
+def test_an_interrupt_reaches_all_workers(photos, model_file, tmp_path):
+    out = tmp_path / "out"
+    process = subprocess.Popen(
+        words(photos, out, model_file), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    process.stdout.readline()
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130, errors
+    assert "Traceback" not in errors
+    assert 1 <= len(list(out.glob("*.png"))) < 12
+    assert [p.name for p in out.iterdir() if p.name.startswith(".")] == [".moce-journal.jsonl"]
+
+
+def test_a_list_of_devices_that_cannot_be(moce, photos, tmp_path):
+    for devices, code in (("cpu,cuda:7", 5), ("cpu,", 2), ("cpu,auto", 2), ("cpu,gpu", 2)):
+        result = moce("restore", photos, "-o", tmp_path / devices, "--device", devices)
+        assert result.exit_code == code, result.output
