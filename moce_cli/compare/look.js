@@ -9,6 +9,7 @@ const size = { width: +plane.dataset.width, height: +plane.dataset.height };
 const MODES = ['slide', 'flicker', 'difference', 'first', 'second'];
 const BLINK = 700; // ms; well under what could harm
 const LEAST = 0.02, MOST = 64; // screen pixels for one of the picture's
+const STEP = 60; // CSS pixels that a key moves the picture
 
 const state = {
   a: 0, b: 1, mode: 'slide', gain: 4,
@@ -45,6 +46,14 @@ function zoomTo(zoom, atX, atY) {
   draw();
 }
 
+function pan(right, down) {
+  state.x -= right * STEP;
+  state.y -= down * STEP;
+  state.fitted = false;
+  keepInSight();
+  draw();
+}
+
 function keepInSight() {
   const box = stage.getBoundingClientRect(), margin = 40;
   state.x = clamp(state.x, margin - size.width * state.zoom, box.width - margin);
@@ -73,12 +82,14 @@ function draw() {
       `inset(0 ${clamp(size.width - cut, 0, size.width)}px 0 0)`;
   }
   handle.style.left = `${state.border * 100}%`;
-  handle.setAttribute('aria-valuenow', Math.round(state.border * 100));
+  const share = Math.round(state.border * 100);
+  handle.setAttribute('aria-valuenow', share);
+  handle.setAttribute('aria-valuetext', `${share} % ${pictures[state.a].alt}`);
 
   const second = state.mode === 'flicker' ? state.flipped : state.mode === 'second';
   const alone = ['flicker', 'first', 'second'].includes(state.mode);
   const held = drag && !drag.border;
-  stage.className = [state.mode, alone && (second ? 'showsecond' : 'showfirst'), held && 'held']
+  stage.className = [state.mode, state.fitted && 'fitted', alone && (second ? 'showsecond' : 'showfirst'), held && 'held']
     .filter(Boolean).join(' ');
   view.style.filter = state.mode === 'difference' ? `brightness(${state.gain})` : '';
 
@@ -114,7 +125,8 @@ function flip() {
 document.addEventListener('click', e => {
   const button = e.target.closest('button');
   if (!button) return;
-  if (button.dataset.mode) setMode(button.dataset.mode);
+  if (button.dataset.mode === 'flicker' && state.mode === 'flicker') flip();
+  else if (button.dataset.mode) setMode(button.dataset.mode);
   if (button.dataset.zoom === 'fit') { state.fitted = true; draw(); }
   else if (button.dataset.zoom === '1') zoomTo(1 / screen());
   else if (button.dataset.zoom) zoomTo(state.zoom * +button.dataset.zoom);
@@ -154,7 +166,7 @@ stage.addEventListener('pointerdown', e => {
   const near = Math.abs(here.x - state.border * here.width) <= 22;
   const border = state.mode === 'slide' && (near || state.fitted);
   drag = { border, x: here.x - state.x, y: here.y - state.y };
-  if (border) setBorder(here.x / here.width);
+  if (border && e.pointerType !== 'touch') setBorder(here.x / here.width); // a finger may scroll
   else draw();
 });
 
@@ -202,11 +214,17 @@ stage.addEventListener('dblclick', e => {
 
 // the keyboard
 
+const PANS = { arrowleft: [-1, 0], arrowright: [1, 0], arrowup: [0, -1], arrowdown: [0, 1] };
 document.addEventListener('keydown', e => {
   if (e.ctrlKey || e.metaKey || e.altKey || e.target.closest('select, input')) return;
-  const step = e.shiftKey ? 0.1 : 0.01, key = e.key.toLowerCase();
+  const key = e.key.toLowerCase(), away = PANS[key];
+  if (away && e.shiftKey) {
+    e.preventDefault();
+    pan(...away);
+    return;
+  }
   const keys = {
-    arrowleft: () => setBorder(state.border - step), arrowright: () => setBorder(state.border + step),
+    arrowleft: () => setBorder(state.border - 0.01), arrowright: () => setBorder(state.border + 0.01),
     home: () => setBorder(0), end: () => setBorder(1),
     '+': () => zoomTo(state.zoom * 2), '=': () => zoomTo(state.zoom * 2),
     '-': () => zoomTo(state.zoom / 2), 0: () => { state.fitted = true; draw(); },
@@ -214,6 +232,10 @@ document.addEventListener('keydown', e => {
     d: () => setMode('difference'), a: () => setMode('first'), b: () => setMode('second'),
     e: () => $('show-experts')?.click(), ' ': flip,
   };
+  if (e.target === handle) { // as every slider's
+    keys.arrowdown = keys.arrowleft;
+    keys.arrowup = keys.arrowright;
+  }
   if (!keys[key] || (e.target.closest('button') && [' ', 'enter'].includes(key))) return;
   if (key === ' ' && stage.getBoundingClientRect().bottom < 100) return; // out of sight: scroll
   e.preventDefault();

@@ -43,10 +43,10 @@ def look_page(
     )
     body = (
         f'<header><div class="bar"><h1>{text(names)}</h1>{_picks(compared)}</div>'
-        f"{_bar(experts)}</header>"
+        f"{_bar(experts)}</header><main>"
         f"{_stage(compared, experts, quality)}"
-        f'<main><p id="readout"></p>{_legend(experts)}{_notes(compared, quality)}'
-        f"{_table(compared)}</main>"
+        f'<div class="told"><p id="readout"></p>{_legend(experts)}{_notes(compared, quality)}'
+        f"{_table(compared)}</div></main>"
     )
     return document(names, body, style=style, script=script)
 
@@ -54,7 +54,7 @@ def look_page(
 def _bar(experts: ExpertMap | None) -> str:
     modes = (
         ("slide", "Slide", "S", "a border to move between the two"),
-        ("flicker", "Flicker", "F", "one after the other; the space bar changes by hand"),
+        ("flicker", "Flicker", "F", "one after the other; again, or the space bar, by hand"),
         ("difference", "Difference", "D", "what is black is equal"),
         ("first", "Left", "A", "the left picture alone"),
         ("second", "Right", "B", "the right picture alone"),
@@ -63,10 +63,10 @@ def _bar(experts: ExpertMap | None) -> str:
         f'<button data-mode="{mode}" aria-pressed="false" title="{title} ({key})">{name}</button>'
         for mode, name, key, title in modes
     )
-    zooms = (("0.5", "−", "smaller"), ("fit", "Fit", "all of it (0)"))  # noqa: RUF001 -- a minus sign is meant
-    zooms += (("1", "1:1", "a pixel for a pixel (1)"), ("2", "+", "larger"))
+    zooms = (("0.5", "−", "smaller (-)"), ("fit", "Fit", "fit: all of it (0)"))  # noqa: RUF001 -- a minus sign is meant
+    zooms += (("1", "1:1", "1:1, a pixel for a pixel (1)"), ("2", "+", "larger (+)"))
     zoom = "".join(
-        f'<button data-zoom="{value}" title="{title}">{name}</button>'
+        f'<button data-zoom="{value}" title="{title}" aria-label="{title}">{name}</button>'
         for value, name, title in zooms
     )
     gains = "".join(
@@ -75,8 +75,9 @@ def _bar(experts: ExpertMap | None) -> str:
     return (
         f'<div class="bar"><div class="joined" role="group" aria-label="How to look">{buttons}'
         f'</div><div class="joined" role="group" aria-label="Zoom">{zoom}</div>'
-        f'<output id="zoom"></output>{_block_choice(experts)}<div id="gain" hidden><label>'
-        f'Amplified <select id="by">{gains}</select></label></div></div>'
+        f'<output id="zoom" aria-label="Zoom"></output>{_block_choice(experts)}'
+        f'<div id="gain" hidden><label>Amplified <select id="by">{gains}</select>'
+        "</label></div></div>"
     )
 
 
@@ -105,7 +106,8 @@ def _block_choice(experts: ExpertMap | None) -> str:
         for block in range(len(experts.levels))
     )
     return (
-        '<div><label><input type="checkbox" id="show-experts"> Experts</label>'
+        '<div><label><input type="checkbox" id="show-experts" title="who worked where (E)">'
+        " Experts</label>"
         '<select id="block" aria-label="Block of the network" hidden>'
         f'<option value="-1">what most blocks took</option>{blocks}</select></div>'
     )
@@ -121,9 +123,9 @@ def _stage(compared: Sequence[Compared], experts: ExpertMap | None, quality: int
         f'<div id="stage"><div id="view"><div id="plane" data-width="{first.width}" '
         f'data-height="{first.height}" style="--width:{first.width}px;--height:{first.height}px">'
         f"{images}</div></div>{_overlay(experts)}"
-        '<div id="badges"><b></b><b></b></div><div id="handle" role="slider" tabindex="0" '
-        'aria-label="Border between the pictures" aria-valuemin="0" aria-valuemax="100" '
-        'aria-valuenow="50"></div></div>'
+        '<div id="badges" aria-hidden="true"><b></b><b></b></div>'
+        '<div id="handle" role="slider" tabindex="0" aria-label="Border between the pictures" '
+        'aria-valuemin="0" aria-valuemax="100" aria-valuenow="50"></div></div>'
     )
 
 
@@ -144,7 +146,7 @@ def _overlay(experts: ExpertMap | None) -> str:
     colours = " ".join(COLOURS)
     return (
         f'<svg id="experts" hidden width="{width}" height="{height}" font-size="{size:.2f}" '
-        f'data-colours="{colours}" aria-label="which expert worked where">{cells}</svg>'
+        f'data-colours="{colours}" role="img" aria-label="which expert worked where">{cells}</svg>'
     )
 
 
@@ -166,8 +168,8 @@ def _notes(compared: Sequence[Compared], quality: int | None) -> str:
     first = compared[0].picture
     notes = [
         "<span class='keys'>Drag the border or use <kbd>←</kbd> <kbd>→</kbd>; zoom with the wheel, "
-        "a double click or <kbd>+</kbd> <kbd>-</kbd>, and drag the picture then; "
-        "<kbd>space</kbd> changes between the two.</span>"
+        "a double click or <kbd>+</kbd> <kbd>-</kbd>, then drag the picture or use "
+        "<kbd>shift</kbd> with an arrow; <kbd>space</kbd> changes between the two.</span>"
     ]
     for c in compared[1:]:
         if c.difference is None:
@@ -199,7 +201,7 @@ def _notes(compared: Sequence[Compared], quality: int | None) -> str:
 
 def _table(compared: Sequence[Compared]) -> str:
     """Every property of the first picture, and what became of it in each other."""
-    head = "".join(f"<th>{text(c.label)}</th>" for c in compared)
+    head = "".join(f'<th scope="col">{text(c.label)}</th>' for c in compared)
     body = ""
     for group, named in by_property(compared):
         rows = ""
@@ -209,16 +211,19 @@ def _table(compared: Sequence[Compared]) -> str:
             all_same = all_same and same
             told = "" if first is None or first.before is None else text(first.before)
             rows += (
-                f"<tr{' class=same' if same else ''}><td>{text(name)}</td><td>{told}</td>"
+                f"<tr{' class=same' if same else ''}><th scope='row'>{text(name)}</th>"
+                f"<td>{told}</td>"
                 f"{''.join(map(_cell, others))}</tr>"
             )
         same = " same" if all_same else ""
-        body += f'<tr class="group{same}"><td colspan="{len(compared) + 1}">{group}</td></tr>{rows}'
+        head_of = f'<th scope="rowgroup" colspan="{len(compared) + 1}">{group}</th>'
+        body += f'<tbody><tr class="group{same}">{head_of}</tr>{rows}</tbody>'
     return (
-        f"<h2>What the files say</h2><p>{_verdict(compared)}</p><p><label><input type='checkbox' "
-        "id='only'> only what is not as it was</label></p>"
-        f"<div class='scroll'><table class='facts' id='facts'><thead><tr><th>property</th>{head}"
-        f"</tr></thead><tbody>{body}</tbody></table></div>"
+        f"<h2 id='said'>What the files say</h2><p>{_verdict(compared)}</p><p><label>"
+        "<input type='checkbox' id='only'> show only what is not as it was</label></p>"
+        "<div class='scroll' role='region' tabindex='0' aria-labelledby='said'>"
+        "<table class='facts' id='facts'><thead><tr><th scope='col'>property</th>"
+        f"{head}</tr></thead>{body}</table></div>"
     )
 
 

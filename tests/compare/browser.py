@@ -147,11 +147,12 @@ class Browser:
             self.mouse("moved", x, y, held=True)
         self.mouse("released", *end)
 
-    def key(self, key):
+    def key(self, key, *, shift=False):
         """Press and release a key: a character, or a name such as `ArrowLeft`."""
-        text = {"text": key} if len(key) == 1 else {}
-        self.call("Input.dispatchKeyEvent", type="keyDown", key=key, **text)
-        self.call("Input.dispatchKeyEvent", type="keyUp", key=key)
+        more = {"text": key} if len(key) == 1 else {}
+        more |= {"modifiers": 8} if shift else {}
+        self.call("Input.dispatchKeyEvent", type="keyDown", key=key, **more)
+        self.call("Input.dispatchKeyEvent", type="keyUp", key=key, **more)
 
     def screenshot(self, *, settled=True):
         """What is seen, as a PNG; `settled` needs scripts, to wait until nothing is in flight."""

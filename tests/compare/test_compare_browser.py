@@ -140,7 +140,7 @@ def test_flicker_shows_one_then_the_other(page):
     assert is_colour(seen(page)[y, x], RIGHT)
     page.key(" ")
     assert is_colour(seen(page)[y, x], LEFT)
-    page.ask("document.querySelector('[data-mode=flicker]').click()")
+    page.key("f")  # and now by the clock
     page.until("document.getElementById('stage').classList.contains('showsecond')")
     page.until("document.getElementById('stage').classList.contains('showfirst')")
 
@@ -156,6 +156,70 @@ def test_difference_is_amplified_and_black_where_there_is_none(page):
         "(document.getElementById('by'))"
     )
     assert is_colour(seen(page)[y, x], apart)
+
+
+def test_equal_pictures_differ_nowhere_though_they_are_transparent(window, photo, tmp_path):
+    pixels = np.random.default_rng(0).integers(0, 256, (HEIGHT, WIDTH, 4), np.uint8)
+    paths = [photo("a.png", pixels), photo("b.png", pixels)]
+    path = tmp_path / "look.html"
+    path.write_text(look_page(compare(paths)), encoding="utf-8")
+    window.open(path)
+    left, top, width, height = stage(window)
+    window.key("d")
+    y, x = int(top + (height - HEIGHT) / 2), int(left + (width - WIDTH) / 2)
+    assert seen(window)[y + 1 : y + HEIGHT - 1, x + 1 : x + WIDTH - 1].max() == 0
+
+
+def test_the_keyboard_moves_the_picture_too(page):
+    corner = "document.querySelector('#plane img').getBoundingClientRect()"
+    place = f"[{corner}.left, {corner}.top]"
+    for _ in range(4):
+        page.key("+")
+    before = page.ask(place)
+    page.key("ArrowRight", shift=True)
+    page.key("ArrowDown", shift=True)
+    after = page.ask(place)
+    assert after[0] < before[0]
+    assert after[1] < before[1]
+    assert border(page) == 50
+    page.ask("document.getElementById('handle').focus()")
+    page.key("ArrowUp")
+    assert border(page) == 51
+
+
+def test_flicker_goes_by_hand_without_a_keyboard(page):
+    shown = "document.getElementById('stage').classList.contains('showsecond')"
+    click = "document.querySelector('[data-mode=flicker]').click()"
+    page.call(
+        "Emulation.setEmulatedMedia",
+        features=[{"name": "prefers-reduced-motion", "value": "reduce"}],
+    )
+    try:
+        told = []
+        for _ in range(4):
+            page.ask(click)
+            told.append(page.ask(shown))
+    finally:
+        page.call("Emulation.setEmulatedMedia", features=[])
+    assert told == [False, True, False, True]
+
+
+def test_everything_has_a_name_for_who_does_not_see_it(page):
+    """By the browser's own account of what it tells a screen reader."""
+    page.key("e")
+    nodes = page.call("Accessibility.getFullAXTree")["nodes"]
+    told = [
+        (node["role"]["value"], node.get("name", {}).get("value", ""))
+        for node in nodes
+        if not node["ignored"]
+    ]
+    operable = {"button", "checkbox", "combobox", "slider", "image", "region", "group"}
+    unnamed = [role for role, name in told if role in operable and not name]
+    assert unnamed == []
+    assert ("slider", "Border between the pictures") in told
+    assert ("button", "smaller (-)") in told
+    assert ("image", "which expert worked where") in told
+    assert {"main", "rowheader", "columnheader"} <= {role for role, _ in told}
 
 
 def test_any_two_of_several_are_chosen_and_never_one_twice(page):

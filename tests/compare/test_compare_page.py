@@ -88,7 +88,7 @@ def test_nobody_learns_where_a_picture_was_taken_or_kept(photo, tmp_path):
 
 def test_the_table_says_what_was_kept_and_lost(photo):
     text = look_page(compare([photo("a.jpg", exif=full_exif()), photo("b.png")]))
-    rows = dict(re.findall(r"<tr[^>]*><td>([^<]*)</td>.*?<td class=\"(\w+)\">", text))
+    rows = dict(re.findall(r"<tr[^>]*><th scope=.row.>([^<]*)</th>.*?<td class=\"(\w+)\">", text))
     assert rows["Make"] == "lost"
     assert rows["GPSLatitude"] == "lost"
     assert rows["size"] == "kept"
