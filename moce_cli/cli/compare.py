@@ -134,7 +134,8 @@ def compare(
         _write(target, compared, found, quality)
         size = target.stat().st_size
         more = "; --quality 90 makes it smaller" if size > _LARGE and quality is None else ""
-        console.say(f"{target}: {len(compared)} pictures, {size / 1e6:.1f} MB{more}")
+        told = f"{size / 1e6:.1f} MB" if size >= 100_000 else f"{size / 1e3:.1f} kB"
+        console.say(f"{target}: {len(compared)} pictures, {told}{more}")
     if as_json:
         console.json(_values(compared, found, target))
     elif output is None:

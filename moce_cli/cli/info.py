@@ -67,12 +67,17 @@ def info(
 
     if map_file is not None:
         from moce_cli.cli.outputs import check_outputs
-        from moce_cli.errors import UsageError
+        from moce_cli.errors import OutputError, UsageError
         from moce_cli.pictures import format_for
 
-        format_for(map_file)
+        try:
+            format_for(map_file)
+        except OutputError as error:
+            told = f"{map_file.name} is no picture that can be written"
+            raise OutputError(told, "end the name of --map in .png") from error
         if map_file.exists() and image != STANDARD and map_file.resolve() == Path(image).resolve():
-            raise UsageError(f"{map_file} is an input, and would be overwritten", "name another")
+            told = f"{map_file} is an input, and would be overwritten"
+            raise UsageError(told, "name another --map")
         check_outputs([map_file], overwrite=overwrite)
     source = None if image == STANDARD else Path(image)
     picture = open_picture(source, options.parse_max_pixels(max_pixels))
@@ -146,9 +151,9 @@ def _show(image: str, report: Report) -> None:
     console.out.print(table)
     macs = report.macs
     console.result(
-        f"{macs.run / 1e9:.2f} GMAC of {macs.all_experts / 1e9:.2f} with all experts: skipping "
-        f"saved {macs.saved_of_experts:.1%} of the experts' work, {macs.saved_of_network:.1%} of "
-        "the network's"
+        f"{macs.run / 1e9:.2f} GMAC of {macs.all_experts / 1e9:.2f} with all experts\n"
+        f"skipping saved {macs.saved_of_experts:.1%} of the experts' work, "
+        f"{macs.saved_of_network:.1%} of the network's"
     )
     for note in report.notes:
         console.warn(note)

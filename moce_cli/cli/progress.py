@@ -59,7 +59,9 @@ class BatchProgress:
             expand=True,
         )
         self._files = files
-        self._all = self._bars.add_task("files", total=max(pixels, 1), count="", rate="")
+        self._all = self._bars.add_task(
+            "files", total=max(pixels, 1), count="", rate="", visible=files != 1
+        )
         self._one = self._bars.add_task("", total=1, count="", rate="", visible=False)
         self._index = 0
 
@@ -132,3 +134,5 @@ class BatchProgress:
             count=f"file {min(self._index + 1, self._files)}/{self._files}",
             rate=rate,
         )
+        if self._files == 1:  # its own bar is the only one
+            self._bars.update(self._one, rate=rate)

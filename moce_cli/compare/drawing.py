@@ -25,6 +25,9 @@ MAIN_SIDE = 1200
 _SMALL_SIDE = 240
 _TINT = 0.55
 """How much of an expert's colour covers the grey picture."""
+_LINE = (255, 255, 255, 110)
+_LEAST_CELL = 20
+"""Pixels of a cell's side below which lines would hide the picture."""
 _LEAST_NUMBER = 11
 """Pixels of a number's height; cells too small for one share it with their neighbours."""
 
@@ -134,6 +137,7 @@ def tinted(experts: ExpertMap, photo: Image.Image, block: int | None = None) -> 
         block: of the network; None shows the expert that most blocks took.
     """
     image = Image.fromarray(_tint(experts, photo, block))
+    _line_cells(image, experts)
     _number_cells(image, experts, block)
     return image
 
@@ -163,6 +167,19 @@ def _tint(experts: ExpertMap, photo: Image.Image, block: int | None) -> Array:
 
 def _table(experts: ExpertMap, block: int | None) -> Array:
     return np.asarray(experts.experts(block)).reshape(experts.rows, experts.columns)
+
+
+def _line_cells(image: Image.Image, experts: ExpertMap) -> None:
+    """A thin light line between cells that are large enough for one."""
+    if min(image.height / experts.rows, image.width / experts.columns) < _LEAST_CELL:
+        return
+    pen = ImageDraw.Draw(image, "RGBA")
+    for top in experts.tops[1:-1]:
+        y = top * image.height / experts.tops[-1]
+        pen.line((0, y, image.width, y), _LINE)
+    for left in experts.lefts[1:-1]:
+        x = left * image.width / experts.lefts[-1]
+        pen.line((x, 0, x, image.height), _LINE)
 
 
 def _number_cells(image: Image.Image, experts: ExpertMap, block: int | None) -> None:

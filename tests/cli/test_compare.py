@@ -200,6 +200,8 @@ def test_info_refuses_a_map_it_could_not_write(moce, picture, tmp_path):
     source = picture(tmp_path / "a.png")
     (tmp_path / "m.png").write_text("mine")
     assert_sentence(moce("info", source, "--map", tmp_path / "m.png"), 6, "--overwrite")
-    assert_sentence(moce("info", source, "--map", tmp_path / "m.pdf"), 6, ".pdf")
+    refused = moce("info", source, "--map", tmp_path / "m.pdf")
+    assert_sentence(refused, 6, "m.pdf", "--map")
+    assert "--format" not in refused.stderr, "an option that info does not have"
     assert_sentence(moce("info", source, "--map", source, "--overwrite"), 2, "is an input")
     assert (tmp_path / "m.png").read_text() == "mine"

@@ -454,6 +454,7 @@ def test_odd_names_are_shown_as_they_are(moce, picture, tmp_path, name, monkeypa
         bars.start_file(str(source), 10)
         bars.tile(1, 2)
     assert shown in terminal.file.getvalue()
+    assert "file 1/1" not in terminal.file.getvalue(), "one picture, one bar"
 
 
 def test_verbose_tells_what_is_used(moce, picture, tmp_path):
