@@ -11,7 +11,7 @@ from PIL import Image
 from moce_cli.errors import OutputError
 from moce_cli.pictures import avif, exr, iptc, png_write, tiff_write
 from moce_cli.pictures import exif as exif_block
-from moce_cli.pictures.fitting import MARKER_BYTES, fit_frames, stripped
+from moce_cli.pictures.fitting import fit_frames, stripped
 from moce_cli.pictures.formats import FORMATS
 from moce_cli.pictures.gif_write import encode as encode_gif
 from moce_cli.pictures.picture import Picture, Source, to_depth
@@ -194,10 +194,12 @@ def _jpeg(picture: Picture, storage: Storage) -> bytes:
         options["subsampling"] = SUBSAMPLINGS[storage.subsampling]
     if dpi := _dpi(source):
         options["dpi"] = dpi
-    if source.text:  # `fit` has left a comment
-        options["comment"] = source.text[0][1].encode("utf-8")[:MARKER_BYTES]
-    if source.iptc:
-        options["extra"] = iptc.segment(source.iptc)
+    extra = iptc.segment(source.iptc) if source.iptc else b""
+    for _, text in source.text:  # `fit` has left comments alone
+        comment = text.encode("utf-8")
+        extra += b"\xff\xfe" + (len(comment) + 2).to_bytes(2, "big") + comment
+    if extra:
+        options["extra"] = extra
     _image(picture).save(
         out,
         "JPEG",

@@ -9,7 +9,7 @@ from typing import Any, BinaryIO, cast
 from PIL import Image, JpegImagePlugin
 
 from moce_cli.errors import InputError
-from moce_cli.pictures import avif, exif, iptc, png, tiff
+from moce_cli.pictures import avif, exif, gif_blocks, iptc, png, tiff
 from moce_cli.pictures.decode import mode_name
 from moce_cli.pictures.exr import Exr, open_exr
 from moce_cli.pictures.heif import Heif, open_heif
@@ -232,9 +232,10 @@ def _pillow(file: BinaryIO, kind: str) -> Facts:
         depth = int.from_bytes(head[10:12] if head[0] == 12 else head[14:16], "little")
         depth = depth if depth <= 8 else 8  # 16 to 32 are for all channels together
     file.seek(0)
-    image = Image.open(file, formats=["JPEG", "MPO"] if kind == "JPEG" else [kind])
+    image = Image.open(file, formats=[kind])  # JPEG's may turn out to be an MPO
     info = cast("dict[str, Any]", image.info)
-    comment = info.get("comment", b"")
+    packet, icc = info.get("xmp") or None, info.get("icc_profile") or None
+    comments = [info.get("comment", b"")]
     block = info.get("exif")
     dots = info.get("dpi")
     quantisation: tuple[tuple[int, ...], ...] = ()
@@ -246,23 +247,26 @@ def _pillow(file: BinaryIO, kind: str) -> Facts:
         frames = 1
     if isinstance(image, JpegImagePlugin.JpegImageFile):
         quantisation = tuple(tuple(table) for table in image.quantization.values())
+        comments = [data for name, data in image.applist if name == "COM"]
         sampling = JpegImagePlugin.get_sampling(image)
         subsampling = sampling if sampling >= 0 else None
         if info.get("jfif_unit") == 0:
             dots = None  # a ratio of sides, no density
-    if b"HasExtendedXMP" in info.get("xmp", b""):
+    if kind == "GIF":
+        packet, icc = gif_blocks.carried(file)
+    if b"HasExtendedXMP" in (packet or b""):
         notes.append("the further parts of a large XMP packet were left out")
     source = Source(
         format=kind,
         depth=depth,
         mode=mode_name(image),
-        icc=info.get("icc_profile") or None,
+        icc=icc,
         exif=exif.bare(block) if block else None,
-        xmp=info.get("xmp") or None,
+        xmp=packet,
         iptc=info.get("photoshop", {}).get(0x0404),
         dpi=(float(dots[1]), float(dots[0])) if dots and all(d > 0 for d in dots) else None,
-        text=(("Comment", _text(comment)),) if comment else (),
-        png_chunks=() if info.get("icc_profile") else chunks,
+        text=tuple(("Comment", _text(comment)) for comment in comments if comment),
+        png_chunks=() if icc else chunks,
         quantisation=quantisation,
         subsampling=subsampling,
         lossy=lossy,

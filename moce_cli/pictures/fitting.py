@@ -145,8 +145,12 @@ def _fit_metadata(picture: Picture, known: Format) -> tuple[Source, list[str]]:
                 source = replace(source, **{field: None})
     if "text" not in known.holds:
         comments = known.name in ("JPEG", "GIF")
-        kept = [t for t in source.text if comments and t[0].lower() == "comment"][:1]
-        dropped = [keyword for keyword, _ in source.text if keyword not in [k for k, _ in kept]]
+        kept = [t for t in source.text if comments and t[0].lower() == "comment"]
+        if known.name == "JPEG" and any(len(t[1].encode()) > MARKER_BYTES for t in kept):
+            notes.append(f"JPEG holds a Comment of up to {MARKER_BYTES} bytes: one was dropped")
+            kept = [t for t in kept if len(t[1].encode()) <= MARKER_BYTES]
+        dropped = [keyword for keyword, _ in source.text if keyword.lower() != "comment"]
+        dropped += [] if comments else [k for k, _ in source.text if k.lower() == "comment"][:1]
         if dropped:
             listed = ", ".join(repr(keyword) for keyword in dropped)
             notes.append(f"{known.name} holds no text named {listed}: it was dropped")

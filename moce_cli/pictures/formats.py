@@ -89,7 +89,13 @@ FORMATS: dict[str, Format] = {
             (".dng", ".nef", ".cr2", ".cr3", ".arw", ".raf", ".orf", ".rw2", ".pef", ".srw"),
             writable=False,
         ),
-        Format("GIF", (".gif",), max_side=65535, several=_FRAMES),
+        Format(
+            "GIF",
+            (".gif",),
+            holds=frozenset({"icc", "xmp"}),
+            max_side=65535,
+            several=_FRAMES,
+        ),
     )
 }
 

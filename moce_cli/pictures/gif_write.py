@@ -8,12 +8,14 @@ from dataclasses import replace
 import numpy as np
 from PIL import Image
 
+from moce_cli.pictures.gif_blocks import with_carried
 from moce_cli.pictures.picture import Picture
 
 _COLOURS = 255
 _CLEAR = 255  # the entry of what is transparent
 _HALF = 128  # alpha from which on a pixel is there
 _CENTISECOND = 10  # milliseconds
+_EVEN = 0.01  # of a hundredth of a second
 
 
 def encode(
@@ -30,6 +32,8 @@ def encode(
     options: dict[str, object] = {}
     if len(frames) > 1:
         ends = np.cumsum([frame.source.duration_ms or 0 for frame in frames]) / _CENTISECOND
+        if np.abs(ends - ends.round()).max() > _EVEN:
+            notes.append("GIF counts hundredths of a second: the frames' times were rounded")
         options = {
             "save_all": True,
             "append_images": images[1:],
@@ -39,7 +43,7 @@ def encode(
         if source.loops != 1:
             options["loop"] = max(0, (source.loops or 0) - 1)  # GIF counts the repeats
     if source.text:
-        options["comment"] = source.text[0][1].encode("utf-8")
+        options["comment"] = "\n".join(text for _, text in source.text).encode("utf-8")
     if any(frame.alpha is not None for frame in frames):
         options["transparency"] = _CLEAR
     out = io.BytesIO()
@@ -50,7 +54,8 @@ def encode(
         else replace(frame, alpha=np.where(frame.alpha < _HALF, 0, 255).astype(np.uint8))
         for frame in frames
     )
-    return out.getvalue(), clear, tuple(dict.fromkeys(notes))
+    data = with_carried(out.getvalue(), source.xmp, source.icc)
+    return data, clear, tuple(dict.fromkeys(notes))
 
 
 def _image(frame: Picture) -> tuple[Image.Image, list[str]]:

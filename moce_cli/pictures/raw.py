@@ -6,7 +6,7 @@ Source: DNG 1.7; LibRaw's documentation of its output parameters.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -16,6 +16,7 @@ from moce_cli.pictures.decode import Samples
 from moce_cli.pictures.extras import needed
 from moce_cli.pictures.ifd import DamagedError, Directories
 from moce_cli.pictures.picture import Source
+from moce_cli.pictures.tiff import IPTC, XMP
 
 _MAKE, _SUB_TABLES, _DNG_VERSION, _SUBFILE = 271, 330, 50706, 254
 _LAST_STANDARD = 50000  # DNG's own tags, and other makers', lie above
@@ -76,8 +77,7 @@ def open_raw(file: BinaryIO) -> Raw:
         height, width = sizes.iheight, sizes.iwidth
         if sizes.flip in (5, 6):
             height, width = width, height
-    source = Source(format="RAW", depth=16, mode="RGB", exif=_exif(file))
-    return Raw(height, width, source, file)
+    return Raw(height, width, _source(file), file)
 
 
 def _opened(file: BinaryIO) -> Any:  # noqa: ANN401 -- the package has no types
@@ -86,12 +86,15 @@ def _opened(file: BinaryIO) -> Any:  # noqa: ANN401 -- the package has no types
     return rawpy.imread(file)
 
 
-def _exif(file: BinaryIO) -> bytes | None:
+def _source(file: BinaryIO) -> Source:
     """What a raw file that is built like a TIFF says, without what describes its sensor."""
+    plain = Source(format="RAW", depth=16, mode="RGB")
     try:
         tables = Directories(file)
         tags, _ = tables.read(tables.first)
         kept = {n: e for n, e in tags.items() if n < _LAST_STANDARD and n not in _SENSOR}
-        return exif.from_tiff(tables, kept)
+        block = exif.from_tiff(tables, kept)
     except DamagedError:
-        return None
+        return replace(plain, notes=("the EXIF data of such a raw file can't be read",))
+    packet, records = (tags[n].data if n in tags else b"" for n in (XMP, IPTC))
+    return replace(plain, exif=block, xmp=packet or None, iptc=records or None)

@@ -1,5 +1,6 @@
 """Picture files made by hand, so that tests do not lean on what they test."""
 
+import functools
 import io
 import struct
 import zlib
@@ -130,6 +131,7 @@ def xmp_of(orientation=1):
     )
 
 
+@functools.cache  # its header tells the time
 def srgb_icc():
     from PIL import ImageCms
 
