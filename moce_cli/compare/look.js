@@ -10,6 +10,7 @@ const MODES = ['slide', 'flicker', 'difference', 'first', 'second'];
 const BLINK = 700; // ms; well under what could harm
 const LEAST = 0.02, MOST = 64; // screen pixels for one of the picture's
 const STEP = 60; // CSS pixels that a key moves the picture
+const SLIP = 6; // CSS pixels before a finger means to slide
 
 const state = {
   a: 0, b: 1, mode: 'slide', gain: 4,
@@ -166,7 +167,8 @@ stage.addEventListener('pointerdown', e => {
   const near = Math.abs(here.x - state.border * here.width) <= 22;
   const border = state.mode === 'slide' && (near || state.fitted);
   drag = { border, x: here.x - state.x, y: here.y - state.y };
-  if (border && e.pointerType !== 'touch') setBorder(here.x / here.width); // a finger may scroll
+  if (border && e.pointerType === 'touch') drag.from = here.x; // or it scrolls the page
+  else if (border) setBorder(here.x / here.width);
   else draw();
 });
 
@@ -185,7 +187,12 @@ stage.addEventListener('pointermove', e => {
   }
   fingers.set(e.pointerId, here);
   if (!drag) return;
-  if (drag.border) { setBorder(here.x / here.width); return; }
+  if (drag.border) {
+    if (Math.abs(here.x - drag.from) < SLIP) return;
+    delete drag.from;
+    setBorder(here.x / here.width);
+    return;
+  }
   state.x = here.x - drag.x;
   state.y = here.y - drag.y;
   state.fitted = false;

@@ -187,6 +187,37 @@ def test_the_keyboard_moves_the_picture_too(page):
     assert border(page) == 51
 
 
+def test_a_finger_slides_the_border_and_still_scrolls_the_page(page):
+    def touch(start, *way):
+        for kind, places in (("Start", [start]), *(("Move", [p]) for p in way), ("End", [])):
+            points = [{"x": x, "y": y} for x, y in places]
+            page.call("Input.dispatchTouchEvent", type=f"touch{kind}", touchPoints=points)
+        seen(page)
+
+    page.call(
+        "Emulation.setDeviceMetricsOverride",
+        width=390, height=600, deviceScaleFactor=1, mobile=True,
+    )  # fmt: skip
+    page.call("Emulation.setTouchEmulationEnabled", enabled=True)
+    try:
+        seen(page)
+        _, top, _, height = stage(page)
+        x, y = 100, round(top + height * 0.6)
+        touch((x, y), *((x + 25 * step, y) for step in range(1, 9)))
+        slid = border(page)
+        assert slid == pytest.approx(100 * 300 / 390, abs=1)
+        assert page.ask("scrollY") == 0
+        touch((x, y), *((x, y - 25 * step) for step in range(1, 9)))
+        page.until("scrollY > 50")
+        assert border(page) == slid
+    finally:
+        page.call("Emulation.setTouchEmulationEnabled", enabled=False)
+        page.call(
+            "Emulation.setDeviceMetricsOverride",
+            width=1200, height=900, deviceScaleFactor=1, mobile=False,
+        )  # fmt: skip
+
+
 def test_flicker_goes_by_hand_without_a_keyboard(page):
     shown = "document.getElementById('stage').classList.contains('showsecond')"
     click = "document.querySelector('[data-mode=flicker]').click()"
