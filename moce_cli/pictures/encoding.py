@@ -8,7 +8,7 @@ Source: IEC 61966-2-1 (sRGB); ICC.1:2022 section 10.18 (parametric curves).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -111,6 +111,24 @@ class Encoding:
             return getattr(self.curves[0], way)(values)
         parts = [getattr(c, way)(values[..., i]) for i, c in enumerate(self.curves)]
         return np.stack(parts, axis=-1)
+
+    @property
+    def is_linear(self) -> bool:
+        """Its samples are light."""
+        return all(c.table is None and c.power == LINEAR.power for c in self.curves)
+
+    @property
+    def is_wide(self) -> bool:
+        """Its colours are not those of sRGB."""
+        return self.matrix is not None and bool(np.abs(self.matrix - np.eye(3)).max() > 0.01)
+
+    def bent(self) -> Encoding:
+        """The same colours, fit for whole numbers: light gets sRGB's curve."""
+        return replace(self, curves=(SRGB_CURVE,)) if self.is_linear else self
+
+    def from_light(self, light: Floats) -> Floats:
+        """Linear light in its own colours as stored values."""
+        return self._each(light, "stored")
 
     @property
     def is_srgb(self) -> bool:

@@ -7,11 +7,13 @@ from dataclasses import replace
 import numpy as np
 
 from moce_cli.pictures import exif as exif_block
-from moce_cli.pictures.encoding import LINEAR_SRGB, Encoding
+from moce_cli.pictures.colour import srgb_profile
+from moce_cli.pictures.encoding import LINEAR_SRGB, Floats
 from moce_cli.pictures.formats import Format
 from moce_cli.pictures.ifd import DamagedError
 from moce_cli.pictures.picture import Picture, Source, to_depth
 from moce_cli.pictures.profile import encoding_of
+from moce_cli.pictures.profile_write import alike, profile_of
 
 MAX_DPI = 65535  # what JPEG can state
 MARKER_BYTES = 65533  # of data in one JPEG segment
@@ -42,7 +44,7 @@ def stripped(picture: Picture) -> Picture:
         notes=kept.notes,
     )
     further = tuple(stripped(frame) for frame in picture.further)
-    return in_srgb_unless_said(replace(picture, source=source, further=further), picture)
+    return _said(replace(picture, source=source, further=further), picture)
 
 
 def in_srgb_unless_said(fitted: Picture, before: Picture) -> Picture:
@@ -50,25 +52,23 @@ def in_srgb_unless_said(fitted: Picture, before: Picture) -> Picture:
     encoding, _ = encoding_of(before)
     if encoding is None or encoding_of(fitted)[0] is not None:
         return fitted
-    return replace(fitted, pixels=_through(fitted, encoding))
-
-
-def _through(picture: Picture, encoding: Encoding) -> np.ndarray:
-    return to_depth(encoding.to_srgb(to_depth(picture.pixels, 32)), min(picture.depth, 16))
+    values = encoding.to_srgb(to_depth(fitted.pixels, 32))
+    return replace(fitted, pixels=to_depth(values, min(fitted.depth, 16)))
 
 
 def fit(picture: Picture, known: Format) -> tuple[Picture, tuple[str, ...]]:
     """The picture as the format holds it, its further frames left alone.
 
-    Colours whose profile the format can't hold are turned into sRGB.
+    What says how colours are encoded becomes a profile where the format holds nothing else, and
+    where it holds no profile either, colours are turned into sRGB.
     """
     source, notes = _fit_metadata(picture, known)
     fitted = replace(picture, source=source)
+    if "icc" in known.holds:
+        fitted = _said(fitted, picture)
+        source = fitted.source
     if picture.depth == 32 and 32 not in known.depths:
-        depth = max(known.depths)
-        told = f"{known.name} holds no floating-point samples: stored in sRGB with {depth} bits"
-        done = whole_numbers(picture, depth, told, notes)
-        fitted = replace(done, source=replace(source, icc=done.source.icc and source.icc))
+        fitted = _whole(fitted, picture, known, notes)
     elif known.linear:
         fitted = _light(fitted, picture, notes)
     else:
@@ -98,12 +98,49 @@ def whole_numbers(picture: Picture, depth: int, told: str, notes: list[str]) -> 
     """Floats as 16-bit or 8-bit samples in sRGB's encoding; `notes` gets a sentence."""
     encoding, _ = encoding_of(picture)
     values = picture.pixels if encoding is None else encoding.to_srgb(picture.pixels)
-    outside = bool((values < -1e-3).any() or (values > 1 + 1e-3).any())
-    clipped = ", and what lies beyond black or white was clipped" if outside else ""
-    notes.append(told + clipped)
-    source = replace(picture.source, icc=None if encoding else picture.source.icc)
+    notes.append(told + _clipping(values))
+    source = picture.source
+    if encoding is not None:
+        source = replace(source, icc=None, png_chunks=())
     alpha = None if picture.alpha is None else to_depth(picture.alpha, depth)
-    return replace(picture, pixels=to_depth(values, depth), alpha=alpha, source=source)
+    done = replace(picture, pixels=to_depth(values, depth), alpha=alpha, source=source)
+    if encoding_of(done)[0] is not None and encoding is not None:  # its EXIF says something else
+        done = replace(done, source=replace(source, icc=srgb_profile()))
+    return done
+
+
+def _clipping(values: Floats) -> str:
+    outside = bool((values < -1e-3).any() or (values > 1 + 1e-3).any())
+    return ", and what lies beyond black or white was clipped" if outside else ""
+
+
+def _said(fitted: Picture, picture: Picture) -> Picture:
+    """With a profile, if what said how the picture's colours are encoded is not there any more."""
+    encoding, _ = encoding_of(picture)
+    if encoding is None or alike(encoding, encoding_of(fitted)[0], grey=picture.channels == 1):
+        return fitted
+    return replace(fitted, source=replace(fitted.source, icc=profile_of(encoding)))
+
+
+def _whole(fitted: Picture, picture: Picture, known: Format, notes: list[str]) -> Picture:
+    """Floats as whole numbers: in sRGB, or in a wider space of their own if a profile says so."""
+    depth = max(known.depths)
+    told = f"{known.name} holds no floating-point samples: stored in sRGB with {depth} bits"
+    encoding, _ = encoding_of(picture)
+    wide = encoding is not None and encoding.is_wide and picture.channels == 3
+    if encoding is None or not wide or "icc" not in known.holds:
+        done = whole_numbers(picture, depth, told, notes)
+        kept = done.source.icc if encoding is not None else fitted.source.icc
+        return replace(done, source=replace(fitted.source, icc=kept, png_chunks=()))
+    target = encoding.bent()
+    values = picture.pixels if target is encoding else target.from_light(picture.pixels)
+    icc = fitted.source.icc if target is encoding else None
+    source = replace(fitted.source, icc=icc or profile_of(target), png_chunks=())
+    whole = replace(picture, pixels=values, source=source)
+    told = told.replace("in sRGB", f"in the colours of {encoding.name}")
+    notes.append(told + _clipping(values))
+    alpha = None if picture.alpha is None else to_depth(picture.alpha, depth)
+    return replace(whole, pixels=to_depth(values, depth), alpha=alpha)
 
 
 def _light(fitted: Picture, picture: Picture, notes: list[str]) -> Picture:
@@ -156,6 +193,8 @@ def _fit_metadata(picture: Picture, known: Format) -> tuple[Source, list[str]]:
             notes.append(f"{known.name} holds no text named {listed}: it was dropped")
         source = replace(source, text=tuple(kept))
     if "png_chunks" not in known.holds:
+        if b"cICP" in dict(source.png_chunks) and encoding_of(picture)[1]:
+            notes.append(f"{known.name} can't state its colour encoding (cICP): it was dropped")
         source = replace(source, png_chunks=())
     return source, notes
 

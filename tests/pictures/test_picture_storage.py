@@ -52,14 +52,14 @@ def adobe_rgb_exif():
     return exif_with_colour_space(65535)
 
 
-def test_stripping_what_said_how_colours_are_encoded_turns_them_into_srgb():
+def test_stripping_what_said_how_colours_are_encoded_leaves_a_profile_that_says_it():
     given = picture(exif=adobe_rgb_exif())
-    encoding, _ = encoding_of(given)
-    data, _ = written(given, "PNG", storage=Storage(strip_metadata=True))
-    wanted = encoding.to_srgb(given.pixels / np.float32(255)).clip(0, 1) * 255
-    np.testing.assert_allclose(read(io.BytesIO(data)).pixels, wanted.round(), atol=0)
-    kept, _ = written(given, "PNG")
-    np.testing.assert_array_equal(read(io.BytesIO(kept)).pixels, given.pixels)
+    for strip in (True, False):
+        data, _ = written(given, "PNG", storage=Storage(strip_metadata=strip))
+        found = read(io.BytesIO(data))
+        np.testing.assert_array_equal(found.pixels, given.pixels)
+        assert encoding_of(found)[0].name == "Adobe RGB"
+        assert (found.source.icc is not None) == strip == (found.source.exif is None)
 
 
 @pytest.mark.parametrize("kind", ["BMP"])
@@ -191,9 +191,13 @@ def test_the_colours_that_avif_states_are_kept_or_turned():
     np.testing.assert_array_equal(png.pixels, found.pixels)
     assert encoding_of(png)[0].name == "Display P3"
     jpeg, notes = written(found, "JPEG")
+    assert notes == ()
+    assert np.abs(read(io.BytesIO(jpeg)).pixels.astype(float) - found.pixels).mean() < 2
+    assert encoding_of(read(io.BytesIO(jpeg)))[0].name == "Display P3"
+    bmp, notes = written(found, "BMP")
     assert any("turned into sRGB" in note for note in notes)
     wanted = encoding.to_srgb(found.pixels / np.float32(255)).clip(0, 1) * 255
-    assert np.abs(read(io.BytesIO(jpeg)).pixels - wanted).mean() < 2
+    np.testing.assert_array_equal(read(io.BytesIO(bmp)).pixels, wanted.round())
 
 
 def change_pixels(encoded_file):
