@@ -58,14 +58,13 @@ def _commands(command: Command, name: str) -> Iterator[tuple[str, Command]]:
 def _section(name: str, command: Command) -> str:
     arguments = [p for p in command.params if p.param_type_name == "argument"]
     options = [p for p in command.params if p.param_type_name == "option" and not p.hidden]
-    usage = [name, "[OPTIONS]", *(a.metavar or a.name.upper() for a in arguments)]
+    words = [_argument(a) if a.required else f"[{_argument(a)}]" for a in arguments]
+    usage = [name, "[OPTIONS]", *words]
     if hasattr(command, "commands"):
         usage.append("COMMAND ...")
     parts = [f"## {name}\n", f"{_plain(command.help)}\n", f"```text\n{' '.join(usage)}\n```\n"]
     if arguments:
-        rows = "".join(
-            f"| `{a.metavar or a.name.upper()}` | {_cell(a.help)} |\n" for a in arguments
-        )
+        rows = "".join(f"| `{_argument(a)}` | {_cell(a.help)} |\n" for a in arguments)
         parts.append(f"| argument | |\n|---|---|\n{rows}")
     panels: dict[str, str] = {}
     for option in options:
@@ -74,6 +73,11 @@ def _section(name: str, command: Command) -> str:
     parts += [f"| {panel} | | default |\n|---|---|---|\n{rows}" for panel, rows in panels.items()]
     parts += _examples(command.epilog or "")
     return "\n".join(parts)
+
+
+def _argument(argument: Option) -> str:
+    name = argument.metavar or argument.name.upper()
+    return f"{name}..." if argument.nargs == -1 else name
 
 
 def _row(option: Option) -> str:

@@ -36,7 +36,7 @@ def compare(
     before: Annotated[Path, typer.Argument(metavar="BEFORE", help="The picture as it was.")],
     after: Annotated[
         list[Path],
-        typer.Argument(metavar="AFTER...", help="The same picture, restored one way or another."),
+        typer.Argument(metavar="AFTER", help="The same picture, restored one way or another."),
     ],
     output: Annotated[
         str | None,

@@ -46,7 +46,7 @@ def _number(low: float, high: float, text: str, panel: str) -> object:
 
 def degrade(
     inputs: Annotated[
-        list[str], typer.Argument(metavar="INPUT...", help="Files, folders, or - for a pipe.")
+        list[str], typer.Argument(metavar="INPUT", help="Files, folders, or - for a pipe.")
     ],
     output: Annotated[
         str | None,

@@ -27,7 +27,7 @@ def evaluate(
     datasets: Annotated[
         list[Path],
         typer.Argument(
-            metavar="DATASET...",
+            metavar="DATASET",
             help="A folder with degraded/ and clean/, a root of benchmarks, or with --suite a "
             "folder of clean pictures.",
             show_default=False,

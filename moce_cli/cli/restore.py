@@ -28,7 +28,7 @@ def restore(
     inputs: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="INPUT...", help="Files, folders, patterns in quotes, or - for a pipe."
+            metavar="INPUT", help="Files, folders, patterns in quotes, or - for a pipe."
         ),
     ] = None,
     output: Annotated[
