@@ -14,7 +14,7 @@ from moce_cli.pictures.examine import Facts, page
 from moce_cli.pictures.fitting import whole_numbers
 from moce_cli.pictures.frames import alike, check_frames, frames, plays
 from moce_cli.pictures.ifd import DamagedError
-from moce_cli.pictures.picture import Header, Picture, Source
+from moce_cli.pictures.picture import Header, Picture, Pixels, Source
 from moce_cli.pictures.tiff_pixels import decode_wide
 
 
@@ -72,10 +72,16 @@ def _decoded(file: BinaryIO, facts: Facts) -> Samples:
             return deep
     assert facts.image is not None
     found = decode.samples(facts.image, icc)
+    if facts.source.mode.startswith("grey") and _same_channels(found.pixels):
+        found = replace(found, pixels=found.pixels[:, :, :1].copy())  # grey with alpha in an AVIF
     if facts.source.depth > 8:
         note = f"{facts.source.depth}-bit samples were read with 8"
         found = replace(found, notes=(*found.notes, note))
     return found
+
+
+def _same_channels(pixels: Pixels) -> bool:
+    return bool((pixels == pixels[:, :, :1]).all())
 
 
 def _upright(found: Samples, facts: Facts, notes: list[str]) -> Picture:

@@ -27,6 +27,12 @@ def depth_stated(head: bytes) -> int:
     return (12 if flags & 0x20 else 10) if flags & 0x40 else 8
 
 
+def is_grey(head: bytes) -> bool:
+    """Whether the first AV1 configuration in a file's head has no colour planes."""
+    at = head.find(b"av1C")
+    return 0 <= at < len(head) - 6 and bool(head[at + 6] & 0x10)
+
+
 def coded_colours(head: bytes) -> tuple[tuple[bytes, bytes], ...]:
     """What a file's head says of its colours without a profile, as PNG's cICP chunk.
 
@@ -73,8 +79,9 @@ def encode_deep(picture: Picture, quality: int) -> bytes | None:
         return None
     depth = stored_depth(picture)
     samples = picture.pixels
-    samples = samples[:, :, ::-1] if samples.shape[2] == 3 else samples.repeat(3, axis=2)
+    samples = samples[:, :, ::-1]
     if picture.alpha is not None:
+        samples = samples if samples.shape[2] == 3 else samples.repeat(3, axis=2)
         samples = np.concatenate([samples, picture.alpha[:, :, None]], axis=2)
     most = 2**depth - 1
     narrow = ((samples.astype(np.uint32) * most + 32767) // 65535).astype(np.uint16)
@@ -92,6 +99,20 @@ def encode_deep(picture: Picture, quality: int) -> bytes | None:
     options = [cv2.IMWRITE_AVIF_DEPTH, depth, cv2.IMWRITE_AVIF_QUALITY, quality]
     done, data = cv2.imencodeWithMetadata(".avif", narrow, kinds, blocks, options)
     return data.tobytes() if done else None
+
+
+def lost_deep(picture: Picture, quality: int, subsampling: str | None) -> tuple[str, ...]:
+    """A sentence for each thing that `encode_deep` can't keep, or can't do as asked."""
+    notes: list[str] = []
+    depth = stored_depth(picture)
+    if not 8 < picture.source.depth <= depth:
+        notes.append(f"AVIF was stored with {depth} bits: 16-bit values were rounded")
+    if picture.channels == 1 and picture.alpha is not None:
+        notes.append(f"AVIF of {depth} bits holds no grey with alpha: it was stored as RGB")
+    halved = picture.channels == 3 and quality < 100 and subsampling != "420"
+    if halved and (subsampling or picture.source.format not in ("AVIF", "HEIC")):
+        notes.append(f"AVIF of {depth} bits was stored with half the colour detail (4:2:0)")
+    return tuple(notes)
 
 
 def stored_depth(picture: Picture) -> int:

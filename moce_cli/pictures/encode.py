@@ -147,11 +147,9 @@ def _avif(frames: Frames, storage: Storage) -> tuple[bytes, Frames, tuple[str, .
     quality = _number(storage, AVIF_QUALITY)
     if frames[0].depth == 16:
         data = avif.encode_deep(frames[0], quality) if len(frames) == 1 else None
-        depth = avif.stored_depth(frames[0]) if data is not None else 8
-        if not 8 < frames[0].source.depth <= depth:
-            notes = (f"AVIF was stored with {depth} bits: 16-bit values were rounded",)
         if data is not None:
-            return data, frames, notes
+            return data, frames, avif.lost_deep(frames[0], quality, storage.subsampling)
+        notes = ("AVIF was stored with 8 bits: 16-bit values were rounded",)
         frames = tuple(
             replace(
                 frame,
@@ -162,6 +160,7 @@ def _avif(frames: Frames, storage: Storage) -> tuple[bytes, Frames, tuple[str, .
         )
     out, first = io.BytesIO(), frames[0]
     source = first.source
+    grey = all(frame.channels == 1 for frame in frames)
     options: dict[str, object] = {}
     if len(frames) > 1:
         more = [_image(frame) for frame in frames[1:]]
@@ -170,7 +169,7 @@ def _avif(frames: Frames, storage: Storage) -> tuple[bytes, Frames, tuple[str, .
         out,
         "AVIF",
         quality=quality,
-        subsampling=_AVIF_SUBSAMPLINGS[storage.subsampling or "444"],
+        subsampling="4:0:0" if grey else _AVIF_SUBSAMPLINGS[storage.subsampling or "444"],
         max_threads=1,  # else the bytes depend on the machine
         icc_profile=source.icc,
         exif=source.exif or b"",

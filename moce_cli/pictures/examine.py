@@ -220,12 +220,13 @@ def _webp_lossless(file: BinaryIO) -> bool:
 def _pillow(file: BinaryIO, kind: str) -> Facts:
     """JPEG, WebP, AVIF, BMP, GIF."""
     lossy = kind in ("JPEG", "AVIF") or (kind == "WebP" and not _webp_lossless(file))
-    depth = 8
+    depth, grey = 8, False
     chunks: tuple[tuple[bytes, bytes], ...] = ()
     if kind == "AVIF":
         file.seek(0)
         head = file.read(avif.HEAD_BYTES)
         depth, chunks = avif.depth_stated(head), avif.coded_colours(head)
+        grey = avif.is_grey(head)
     if kind == "BMP":
         file.seek(14)
         head = file.read(16)
@@ -259,7 +260,7 @@ def _pillow(file: BinaryIO, kind: str) -> Facts:
     source = Source(
         format=kind,
         depth=depth,
-        mode=mode_name(image),
+        mode=mode_name(image).replace("RGB", "grey") if grey else mode_name(image),
         icc=icc,
         exif=exif.bare(block) if block else None,
         xmp=packet,
