@@ -83,6 +83,8 @@ def examine(file: BinaryIO, kind: str, *, max_pixels: int, check_data: bool) -> 
     else:
         if kind == "WebP":
             _check_size(*_webp_size(file), max_pixels)  # Pillow makes room as soon as it opens
+        if kind == "GIF":
+            _check_size(*gif_blocks.extent(file), max_pixels)  # and for the widest of its frames
         facts = _pillow(file, kind)
     _check_size(facts.height, facts.width, max_pixels)
     return facts

@@ -5,6 +5,7 @@ Source: OpenEXR, "Technical Introduction" and "Standard Optional Attributes" (ch
 
 from __future__ import annotations
 
+import importlib
 import struct
 import tempfile
 from dataclasses import dataclass
@@ -17,7 +18,6 @@ from moce_cli.pictures.decode import Samples, UnsupportedError
 from moce_cli.pictures.extras import needed
 from moce_cli.pictures.picture import Picture, Pixels, Source
 from moce_cli.pictures.tiff_pixels import finite
-
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,13 +35,22 @@ class Exr:
         Raises:
             UnsupportedError: samples that are no colours, or no numbers.
         """
+        module = needed("EXR")
+        imath = importlib.import_module("Imath")
+        names = ("R", "G", "B") if self.source.mode.startswith("RGB") else ("Y",)
+        names += ("A",) if self.source.mode.endswith("+alpha") else ()
         self.file.seek(0)
-        with needed("EXR").File(self.file, num_threads=0) as opened:
-            channels = opened.channels()
-            found = _joined({name: channel.pixels for name, channel in channels.items()})
-        array = finite(found)
-        if array.shape[:2] != (self.height, self.width):
+        # The older of the package's two readers: `File` takes damaged pixels for a file without
+        # parts, and says so on standard output, where another picture may be on its way.
+        opened = module.InputFile(self.file)
+        try:
+            planes = opened.channels(names, imath.PixelType(imath.PixelType.FLOAT))
+        finally:
+            opened.close()
+        if {len(plane) for plane in planes} != {4 * self.height * self.width}:
             raise UnsupportedError("channels of several sizes")
+        stacked = np.stack([np.frombuffer(plane, np.float32) for plane in planes], axis=1)
+        array = finite(stacked.reshape(self.height, self.width, len(names)))
         colours = 1 if array.shape[2] < 3 else 3
         pixels = np.ascontiguousarray(array[:, :, :colours])
         if array.shape[2] == colours:
@@ -64,35 +73,21 @@ def open_exr(file: BinaryIO) -> Exr:
         (left, top), (right, bottom) = header["dataWindow"]
         names = {channel.name for channel in header["channels"]}
         primaries = _primaries(header.get("chromaticities"))  # the header goes with the file
-    alpha = "A" in names
-    if not {"R", "G", "B"} <= names and "Y" not in names:
+    alpha, colourful = "A" in names, {"R", "G", "B"} <= names
+    if not colourful and "Y" not in names:
         raise UnsupportedError(f"channels named {', '.join(sorted(names))}")
     notes = [f"the first of {parts} parts was taken"] if parts > 1 else []
-    used = {"R", "G", "B", "A"} if "R" in names else {"Y", "A"}
+    used = {"R", "G", "B", "A"} if colourful else {"Y", "A"}
     if names - used:
         notes.append(f"{len(names - used)} further channels were left out")
     source = Source(
         format="EXR",
         depth=32,
-        mode=("RGB" if "R" in names else "grey") + ("+alpha" if alpha else ""),
+        mode=("RGB" if colourful else "grey") + ("+alpha" if alpha else ""),
         png_chunks=primaries,
         notes=tuple(notes),
     )
     return Exr(int(bottom) - int(top) + 1, int(right) - int(left) + 1, source, file)
-
-
-def _joined(channels: dict[str, Pixels]) -> Pixels:
-    """(H, W, C), whichever way the package gives them."""
-    for name in ("RGBA", "RGB", "YA"):
-        if name in channels:
-            return channels[name]
-    names = [n for n in ("R", "G", "B", "A") if n in channels]
-    if names[:3] != ["R", "G", "B"]:
-        names = [n for n in ("Y", "A") if n in channels]
-    shapes = {channels[name].shape for name in names}
-    if len(shapes) != 1:
-        raise UnsupportedError("channels of several sizes")
-    return np.stack([channels[name] for name in names], axis=2)
 
 
 def _primaries(stated: Any) -> tuple[tuple[bytes, bytes], ...]:  # noqa: ANN401 -- no types there

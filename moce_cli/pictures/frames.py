@@ -64,12 +64,15 @@ def frames(file: BinaryIO, kind: str, count: int, icc: bytes | None) -> Iterator
     """
     file.seek(0)
     with Image.open(file, formats=[kind]) as image:
+        size = image.size
         still = bool(getattr(image, "default_image", False))  # a PNG's, which is no frame
         for index in range(count):
             try:
                 image.seek(index + still)
             except EOFError as error:
                 raise DamagedError(f"it holds {index} of {count} frames") from error
+            if image.size != size:
+                raise DamagedError(f"its frame {index + 1} reaches beyond the first")
             found = decode.samples(image, icc)
             yield Frame(found, float(cast("float", image.info.get("duration") or 0)))
 

@@ -6,7 +6,10 @@ who know nothing of XMP find its end); ICC's note on embedding in GIF ("ICCRGBG1
 
 from __future__ import annotations
 
+import struct
 from typing import BinaryIO
+
+from moce_cli.pictures.ifd import DamagedError
 
 XMP, ICC = b"XMP DataXMP", b"ICCRGBG1012"
 _TRAILER = b"\x01" + bytes(range(255, -1, -1)) + b"\0"
@@ -47,6 +50,37 @@ def carried(file: BinaryIO) -> tuple[bytes | None, bytes | None]:
                 found.setdefault(XMP, raw[: -len(_TRAILER)])
             file.seek(end)
     return found.get(XMP) or None, found.get(ICC) or None
+
+
+def extent(file: BinaryIO) -> tuple[int, int]:
+    """(height, width) that the canvas and all frames of a GIF reach to.
+
+    Pillow widens the canvas for a frame that lies beyond it, as soon as it comes to that frame.
+
+    Raises:
+        DamagedError: it ends within its header.
+    """
+    file.seek(0)
+    head = file.read(13)
+    if len(head) < 13:
+        raise DamagedError("it is cut short")
+    width, height = struct.unpack_from("<HH", head, 6)
+    file.seek(_table_bytes(head[10]), 1)
+    while kind := file.read(1):  # other bytes between blocks are passed over, as Pillow does
+        if kind[0] == _EXTENSION:
+            file.seek(1, 1)
+            _skip(file)
+        elif kind[0] == _IMAGE:
+            described = file.read(9)
+            if len(described) < 9:
+                break
+            left, top, across, down = struct.unpack_from("<4H", described)
+            height, width = max(height, top + down), max(width, left + across)
+            file.seek(_table_bytes(described[8]) + 1, 1)
+            _skip(file)
+        elif kind == b";":
+            break
+    return height, width
 
 
 def _table_bytes(flags: int) -> int:

@@ -12,8 +12,10 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from moce_cli.pictures import avif, exif
+from moce_cli.pictures.boxes import boxes
 from moce_cli.pictures.decode import Samples
 from moce_cli.pictures.extras import needed
+from moce_cli.pictures.ifd import DamagedError
 from moce_cli.pictures.picture import Source
 
 
@@ -47,7 +49,9 @@ def open_heif(file: BinaryIO) -> Heif:
     """
     pi_heif = needed("HEIC")
     file.seek(0)
-    head = file.read(avif.HEAD_BYTES)
+    data = file.read()
+    head = data[: avif.HEAD_BYTES]
+    _check_items(memoryview(data))
     file.seek(0)
     opened = pi_heif.open_heif(file, convert_hdr_to_8bit=False)
     image = opened[opened.primary_index]
@@ -71,3 +75,27 @@ def open_heif(file: BinaryIO) -> Heif:
         notes=(f"it holds {count} pictures: the main one was taken",) if count > 1 else (),
     )
     return Heif(height, width, source, image, depth)
+
+
+def _check_items(data: memoryview) -> None:
+    """Refuse items whose kinds or names are no text: pi-heif would crash on them.
+
+    Raises:
+        DamagedError: there is such an item, or a table that can't be followed.
+    """
+    meta = next((body for kind, body in boxes(data) if kind == b"meta"), memoryview(b""))
+    for kind, table in boxes(meta[4:]):
+        if kind != b"iinf":
+            continue
+        start = 6 if bytes(table[:1]) == b"\0" else 8  # behind the version and a count
+        for name, item in boxes(table[start:]):
+            if name == b"infe":
+                _check_text(bytes(item))
+
+
+def _check_text(item: bytes) -> None:
+    start = 10 if item[:1] == b"\3" else 8  # behind version, number and protection
+    try:
+        item[start:].decode()
+    except UnicodeDecodeError as error:
+        raise DamagedError("the kind or name of an item is no text") from error

@@ -10,6 +10,7 @@ from typing import BinaryIO
 
 import numpy as np
 
+from moce_cli.pictures.boxes import boxes
 from moce_cli.pictures.decode import Samples, UnsupportedError
 from moce_cli.pictures.extras import needed
 from moce_cli.pictures.formats import JXL_CODESTREAM, JXL_CONTAINER
@@ -18,7 +19,7 @@ from moce_cli.pictures.picture import Source
 from moce_cli.pictures.tiff_pixels import finite
 
 _RATIOS = ((1, 1), (12, 10), (4, 3), (3, 2), (16, 9), (5, 4), (2, 1))
-_MOST_BOXES = 1000
+_STREAMS = (b"jxlc", b"jxlp")
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +79,9 @@ def open_jxl(file: BinaryIO) -> Jxl:
     needed("JXL")
     file.seek(0)
     data = file.read()
-    boxes = _boxes(data) if data.startswith(JXL_CONTAINER) else {}
-    stream = boxes.get(b"jxlc") or boxes.get(b"jxlp", b"")[4:] or data
+    found = _boxes(data) if data.startswith(JXL_CONTAINER) else {}
+    parts = (body[4 * (kind == b"jxlp") :] for kind, body in found.items() if kind in _STREAMS)
+    stream = next(parts, data)  # the decoder, too, takes what comes first
     if not stream.startswith(JXL_CODESTREAM):
         raise DamagedError("it holds no picture")
     bits = _Bits(stream[2:42])
@@ -94,11 +96,11 @@ def open_jxl(file: BinaryIO) -> Jxl:
     plain = bits.take(1)
     turned = not plain and bits.take(1) and bits.take(3) >= 4  # its decoder turns it upright
     notes = () if plain else ("a colour profile, if it has one, can't be read: taken for sRGB",)
-    block = boxes.get(b"Exif", b"")
+    block = found.get(b"Exif", b"")
     source = Source(
         format="JXL",
         exif=block[4 + int.from_bytes(block[:4], "big") :] or None,
-        xmp=boxes.get(b"xml ") or None,
+        xmp=found.get(b"xml ") or None,
         lossy=True,
         notes=notes,
     )
@@ -106,18 +108,9 @@ def open_jxl(file: BinaryIO) -> Jxl:
 
 
 def _boxes(data: bytes) -> dict[bytes, bytes]:
-    """The first box of each kind."""
+    """The first box of each kind, in their order."""
     found: dict[bytes, bytes] = {}
-    at = 0
-    for _ in range(_MOST_BOXES):
-        if at + 8 > len(data):
-            break
-        length, name, start = int.from_bytes(data[at : at + 4], "big"), data[at + 4 : at + 8], 8
-        if length == 1:
-            length, start = int.from_bytes(data[at + 8 : at + 16], "big"), 16
-        end = at + length if length else len(data)
-        if end < at + start or end > len(data):
-            raise DamagedError("a box points outside")
-        found.setdefault(name, data[at + start : end])
-        at = end
+    for kind, body in boxes(memoryview(data)):
+        if kind not in found:
+            found[kind] = bytes(body)
     return found

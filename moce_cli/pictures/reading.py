@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import re
 import shutil
+import struct
 import tempfile
 from collections.abc import Generator
 from pathlib import Path
@@ -24,6 +26,10 @@ from moce_cli.pictures.raw import is_raw
 
 MAX_PIXELS = 1_000_000_000
 SPOOL_BYTES = 64 * 2**20  # of a pipe held in memory; more goes to a temporary file
+
+# what a decoder's own code stumbles with: words for its programmers
+_WORDLESS = (ArithmeticError, AttributeError, LookupError, TypeError, UnicodeError, struct.error)
+_NAMELESS = re.compile(r"'?<python[ _]\w+>'?", re.IGNORECASE)  # how OpenEXR calls a stream
 
 _log = logging.getLogger(__name__)
 
@@ -141,21 +147,35 @@ def _explained(called: str) -> Generator[None, None, None]:
         raise InputError(f"{called} does not fit into memory") from error
     except decode.UnsupportedError as error:
         raise InputError(
-            f"{called} holds {error}, which are not supported yet",
+            f"{called} holds {_plain(str(error))}, which are not supported yet",
             hint="convert it to 8 or 16 bits",
         ) from error
     except DamagedError as error:
-        raise InputError(f"{called} is damaged: {error}") from error
+        raise InputError(f"{called} is damaged: {_plain(str(error))}") from error
     except UnidentifiedImageError as error:  # its own words name an object in memory
         raise InputError(f"{called} is damaged: its header makes no sense") from error
     except Exception as error:  # Pillow raises nearly any kind for a damaged file
         _log.debug("%s", called, exc_info=True)
-        reason = str(error).strip().rstrip(".") or type(error).__name__
-        raise InputError(f"{called} is damaged or cut short: {reason}") from error
+        raise InputError(f"{called} is damaged or cut short: {_reason(error)}") from error
+
+
+def _reason(error: Exception) -> str:
+    """A library's own words, where it has some for people."""
+    if isinstance(error, _WORDLESS):
+        return "what it states makes no sense"
+    said = next(iter(error.args), "")
+    words = said.decode("utf-8", "replace") if isinstance(said, bytes) else str(error)
+    return _lower(_plain(_NAMELESS.sub("it", words))) or "what it states makes no sense"
+
+
+def _plain(words: str) -> str:
+    """One line to print, whatever a file put into it."""
+    return " ".join("".join(c if c.isprintable() else " " for c in words).split())[:200].rstrip(".")
 
 
 def _lower(sentence: str) -> str:
-    return sentence[:1].lower() + sentence[1:]
+    """Without a capital at its start, unless that belongs to an abbreviation."""
+    return sentence if sentence[1:2].isupper() else sentence[:1].lower() + sentence[1:]
 
 
 def _recognise(file: BinaryIO) -> str:
