@@ -172,7 +172,8 @@ def _avif(frames: Frames, storage: Storage) -> tuple[bytes, Frames, tuple[str, .
         subsampling="4:0:0" if grey else _AVIF_SUBSAMPLINGS[storage.subsampling or "444"],
         max_threads=1,  # else the bytes depend on the machine
         icc_profile=source.icc,
-        exif=source.exif or b"",
+        # with an orientation Pillow would write all of it anew, and makers' notes elsewhere
+        exif=exif_block.without_orientation(source.exif) if source.exif else b"",
         xmp=source.xmp or b"",
         **options,
     )

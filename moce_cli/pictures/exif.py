@@ -10,6 +10,7 @@ import contextlib
 import io
 import re
 import struct
+from fractions import Fraction
 
 from moce_cli.pictures.ifd import (
     EXIF_POINTER,
@@ -171,12 +172,69 @@ def from_tiff(tables: Directories, first: dict[int, Entry]) -> bytes | None:
     return bytes(block)
 
 
-def states_dpi(exif: bytes | None) -> bool:
-    """The block holds a resolution of its own."""
-    if not exif:
-        return False
-    try:
-        tables = Directories(io.BytesIO(exif))
-        return X_RESOLUTION in tables.read(tables.first)[0]
-    except DamagedError:
-        return False
+def with_resolution(exif: bytes | None, dpi: tuple[float, float]) -> bytes:
+    """The block, or a new one, that states this resolution, (vertical, horizontal).
+
+    Only the first table is written anew, behind the rest: what lies elsewhere stays in its place.
+
+    Raises:
+        DamagedError: the block's tables can't be read.
+    """
+    block = exif or b"II*\0\0\0\0\0"
+    tables = Directories(io.BytesIO(block))
+    order = tables.order
+    main = tables.read(tables.first)[0] if exif else {}
+    stated = {RESOLUTION_UNIT: entry(order, RESOLUTION_UNIT, SHORT, 2)}  # per inch
+    for tag, dots in ((Y_RESOLUTION, dpi[0]), (X_RESOLUTION, dpi[1])):
+        exact = Fraction(dots).limit_denominator(10_000)
+        ratio = struct.pack(order + "II", exact.numerator, exact.denominator)
+        stated[tag] = Entry(tag, 5, 1, ratio)
+    said = {RESOLUTION_UNIT: stated[RESOLUTION_UNIT]} | main  # which may be left out
+    if all(tag in said and said[tag].data == stated[tag].data for tag in stated):
+        return block
+    kept = {tag: e for tag, e in main.items() if e.kind in SIZES}
+    at = len(block) + len(block) % 2
+    table = pack((kept | stated).values(), order, at)
+    return block[:4] + struct.pack(order + "I", at) + block[8:].ljust(at - 8, b"\0") + table
+
+
+def without_orientation(exif: bytes) -> bytes:
+    """The block without the tag, all else in its place; empty if it says nothing else.
+
+    Raises:
+        DamagedError: the block's tables can't be read.
+    """
+    tables = Directories(io.BytesIO(exif))
+    main, _ = tables.read(tables.first)
+    if ORIENTATION not in main:
+        return exif
+    if len(main) == 1:
+        return b""
+    block, at = bytearray(exif), main[ORIENTATION].at
+    (stored,) = struct.unpack_from(tables.order + "H", block, tables.first)
+    struct.pack_into(tables.order + "H", block, tables.first, stored - 1)
+    end = tables.first + 2 + 12 * stored + 4  # with the offset of the next table
+    block[at:end] = block[at + 12 : end] + bytes(12)
+    return bytes(block)
+
+
+def facts(exif: bytes) -> dict[tuple[int, int], bytes]:
+    """(table, tag): value, of what a block says of a picture; those of its makers' notes aside.
+
+    Raises:
+        DamagedError: the block's tables can't be read.
+    """
+    tables = Directories(io.BytesIO(exif))
+    main, _ = tables.read(tables.first)
+    found = {
+        (0, tag): e.data for tag, e in main.items() if tag not in STRUCTURE and e.kind in SIZES
+    }
+    for pointer in (EXIF_POINTER, GPS_POINTER):
+        found.pop((0, pointer), None)
+        if pointer not in main:
+            continue
+        with contextlib.suppress(DamagedError):
+            table, _ = tables.read((*main[pointer].integers(tables.order), 0)[0])
+            told = {(pointer, tag): e.data for tag, e in table.items() if e.kind in SIZES}
+            found |= {at: data for at, data in told.items() if at[1] not in _POINTERS}
+    return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import replace
 
 import numpy as np
@@ -168,10 +169,13 @@ def _fit_metadata(picture: Picture, known: Format) -> tuple[Source, list[str]]:
             block = None
             notes.append(f"the EXIF data was dropped: {error}")
         source = replace(source, exif=block)
+    if source.dpi and "dpi" not in known.holds and "exif" in known.holds:
+        with contextlib.suppress(DamagedError):  # as its EXIF can
+            block = exif_block.with_resolution(source.exif, source.dpi)
+            source = replace(source, exif=block, dpi=None)
     for field, told in _NAMES.items():
         if getattr(source, field) and field not in known.holds:
-            if field != "dpi" or not exif_block.states_dpi(source.exif):
-                notes.append(f"{known.name} holds no {told}: it was dropped")
+            notes.append(f"{known.name} holds no {told}: it was dropped")
             source = replace(source, **{field: None})
     if known.name == "JPEG":
         for field, most in (("exif", MARKER_BYTES - 6), ("xmp", _XMP_BYTES), ("iptc", 65000)):
@@ -214,6 +218,8 @@ def fit_frames(picture: Picture, known: Format) -> tuple[tuple[Picture, ...], tu
         ):
             notes.append(f"frames of several sizes: the first of {len(frames)} was stored")
             frames = frames[:1]
+    if len(frames) > 1 and known.name == "AVIF" and picture.source.loops:
+        notes.append(f"AVIF plays for ever: {picture.source.loops} times was dropped")
     if len(frames) > 1 and animated and known.depths[0] == 8:
         known = replace(known, depths=(8,))  # of an animation: few programs read more
     fitted: list[Picture] = []

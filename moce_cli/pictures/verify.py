@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from pathlib import Path
 from typing import BinaryIO
 
@@ -11,13 +10,14 @@ import numpy as np
 from moce_cli.errors import InputError, OutputError
 from moce_cli.pictures import exif
 from moce_cli.pictures.encode import Encoded
-from moce_cli.pictures.ifd import DamagedError, Directories
+from moce_cli.pictures.ifd import DamagedError
 from moce_cli.pictures.picture import Picture, Pixels
 from moce_cli.pictures.reading import read
 
 MOST_LOSS = 0.1
 """Share of full scale that a lossy format may change the means of blocks."""
 _BLOCK = 16
+_DOTS = 0.51  # JPEG counts whole ones
 _SECONDS = 0.02  # by which a format may round a frame's time
 
 
@@ -97,6 +97,10 @@ def _compare_timing(given: tuple[Picture, ...], seen: tuple[Picture, ...]) -> No
         return
     wanted = sum(frame.source.duration_ms or 0 for frame in given)
     total = sum(frame.source.duration_ms or 0 for frame in seen)
+    if len(seen) > 1 and seen[0].source.format != "AVIF":  # which plays for ever
+        plays, again = given[0].source.loops or 0, seen[0].source.loops or 0
+        if plays != again:
+            raise OutputError(f"what was written plays {again} times, not {plays}: 0 is for ever")
     if len(seen) > 1 and abs(wanted - total) > 1000 * _SECONDS:
         raise OutputError(f"what was written lasts {total:.0f} ms, not {wanted:.0f}")
 
@@ -107,14 +111,32 @@ def _compare_metadata(given: Picture, seen: Picture) -> None:
             seen.source, field
         ):
             raise OutputError(f"the {told} was not written as it is")
-    if given.source.exif and not seen.source.exif and _says_something(given.source.exif):
-        raise OutputError("the EXIF data was not written")
+    if given.source.exif and given.source.exif != seen.source.exif:
+        _compare_exif(given.source.exif, seen.source.exif)
+    if given.source.dpi:
+        dots = seen.source.dpi or (0.0, 0.0)
+        if not all(abs(a - b) <= _DOTS for a, b in zip(given.source.dpi, dots, strict=True)):
+            raise OutputError(f"what was written has {dots} dots per inch, not {given.source.dpi}")
+    texts = "\n".join(text for _, text in seen.source.text)
+    for keyword, text in given.source.text:
+        if text.rstrip("\0") not in texts:
+            raise OutputError(f"the text named {keyword!r} was not written as it is")
 
 
-def _says_something(block: bytes) -> bool:
-    """An EXIF block may be empty, or damaged so that no tag of it can be carried."""
-    try:
-        tables = Directories(io.BytesIO(block))
-        return exif.from_tiff(tables, tables.read(tables.first)[0]) is not None
-    except DamagedError:
+def _same(value: bytes, other: bytes) -> bool:
+    """A damaged block's value may cover the block's header, whose offset is written anew."""
+    if len(value) != len(other):
         return False
+    return sum(a != b for a, b in zip(value, other, strict=True)) <= (4 if len(value) > 8 else 0)
+
+
+def _compare_exif(given: bytes, seen: bytes | None) -> None:
+    try:
+        wanted = exif.facts(given)
+    except DamagedError:
+        return  # no tag of it can be carried
+    found = exif.facts(seen) if seen else {}
+    in_order = seen is not None and given[:2] == seen[:2]
+    for at, value in wanted.items():
+        if at not in found or (in_order and not _same(value, found[at])):
+            raise OutputError(f"the EXIF data was not written as it is: tag {at[1]:#06x}")

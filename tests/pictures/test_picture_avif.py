@@ -4,10 +4,10 @@ import io
 
 import numpy as np
 import pytest
-from picture_files import smooth
+from picture_files import exif_of, smooth
 from PIL import Image
 
-from moce_cli.pictures import Picture, Source, Storage, probe, read, to_depth, write
+from moce_cli.pictures import Picture, Source, Storage, exif, probe, read, to_depth, write
 
 
 def stored(given, **options):
@@ -55,3 +55,39 @@ def test_halved_colour_detail_is_named(source, options, named):
     assert ("4:2:0" in notes) == named
     flags = data[data.index(b"av1C") + 6]
     assert flags >> 2 & 3 == (0 if options.get("quality") == 100 else 3)
+
+
+@pytest.mark.parametrize("depth", [8, 16])
+def test_a_makers_note_stays_where_it_was(depth):
+    """Its inner offsets count from the block's start."""
+    block = exif_of(note=b"note with offsets")
+    data, notes = stored(Picture(to_depth(smooth(24, 40), depth), None, Source(exif=block)))
+    start = data.index(b"Moceflex") - block.index(b"Moceflex")
+    assert data[start : start + 4] == block[:4]
+    assert data.index(b"note with offsets") - start == block.index(b"note with offsets")
+    assert "EXIF" not in notes
+
+
+@pytest.mark.parametrize("kind", ["AVIF", "WebP"])
+@pytest.mark.parametrize("block", [None, exif_of(), exif_of(order=">")])
+def test_a_resolution_is_stated_by_exif_where_nothing_else_can(kind, block):
+    out = io.BytesIO()
+    given = Picture(smooth(24, 40), None, Source(exif=block, dpi=(200.0, 100.5)))
+    assert write(given, out, format=kind) == ()
+    found = Image.Exif()
+    found.load(read(io.BytesIO(out.getvalue())).source.exif)
+    assert (found[283], found[282], found[296]) == (200, 100.5, 2)
+    if block:
+        assert found[0x010F] == "Moceflex"
+        assert found.get_ifd(0x8769)[0x927C] == b"MakerNote 1234"
+        assert tuple(found.get_ifd(0x8825)[2]) == (48, 51, 30)
+
+
+def test_taking_the_orientation_out_moves_nothing():
+    for order in "<>":
+        block = exif_of(6, order=order)
+        bare = exif.without_orientation(block)
+        assert len(bare) == len(block)
+        assert exif.facts(bare) == exif.facts(block)
+        assert exif.orientation(bare, None) == 1
+        assert bare.index(b"MakerNote") == block.index(b"MakerNote")
