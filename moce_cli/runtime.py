@@ -130,12 +130,14 @@ def device_memory_bytes(device: torch.device) -> int:
 
 
 def peak_memory_bytes() -> int:
-    """The largest resident set this process has had so far."""
+    """The most memory this process has held so far; 0 where the system does not tell."""
+    try:  # what `getrusage` tells on Linux may be the parent's
+        status = Path("/proc/self/status").read_text(encoding="utf-8")
+        return int(status.partition("VmHWM:")[2].split()[0]) * 1024
+    except (OSError, IndexError):
+        pass
     try:
         import resource  # not on Windows
     except ImportError:
         return 0
-    import sys
-
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # bytes on macOS

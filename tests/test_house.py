@@ -34,10 +34,12 @@ OUTSIDE = {
     "network": {"torch"},
     "tiling": {"numpy"},
     "checkpoints": {"torch", "numpy", "safetensors", "huggingface_hub"},
+    "pages": set(),
     "pictures": {"numpy", "PIL", "cv2"},
     "degradations": {"torch", "numpy", "PIL"},
     "restoration": {"torch", "numpy", "PIL"},
     "batch": set(),
+    "bench": {"torch", "numpy", "matplotlib"},
     "evaluation": {"torch", "numpy", "PIL"},
     "compare": {"numpy", "PIL"},
     "training": {"torch", "numpy", "PIL", "matplotlib"},
@@ -91,6 +93,7 @@ def test_every_part_of_the_house_is_known():
         ".batch",
         ".evaluation",
         ".compare",
+        ".bench",
     ],
 )
 def test_exported_names_exist_and_are_named_once(name):
@@ -116,6 +119,7 @@ def test_only_the_command_line_prints():
         ["restore", "--help"],
         ["eval", "--help"],
         ["compare", "--help"],
+        ["bench", "--help"],
         ["models", "ls"],
     ],
 )

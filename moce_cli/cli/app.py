@@ -12,7 +12,7 @@ import typer
 from typer.core import TyperGroup
 
 from moce_cli import __version__
-from moce_cli.cli import compare, degrade, doctor, info, models, options, restore, train
+from moce_cli.cli import bench, compare, degrade, doctor, info, models, options, restore, train
 from moce_cli.cli.console import console
 from moce_cli.cli.eval import EPILOG as EVAL_EPILOG
 from moce_cli.cli.eval import evaluate
@@ -79,6 +79,7 @@ app.command("compare", epilog=compare.EPILOG)(compare.compare)
 app.command("degrade", epilog=degrade.EPILOG)(degrade.degrade)
 app.command("train", epilog=train.EPILOG)(train.train)
 app.command("eval", epilog=EVAL_EPILOG)(evaluate)
+app.command("bench", epilog=bench.EPILOG)(bench.bench)
 app.add_typer(models.models_app, name="models")
 app.command("doctor", epilog=doctor.EPILOG)(doctor.doctor)
 

@@ -4,7 +4,7 @@ import subprocess
 import sys
 from dataclasses import replace
 
-import plain
+from moce_cli.bench import plain
 import pytest
 import torch
 from golden import TINY, golden_network

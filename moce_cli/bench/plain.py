@@ -1,60 +1,81 @@
 """The network once more, as plainly as its description: channels first, one thing after another.
 
-The reference for correctness and for what a forward pass costs.
+The reference for correctness and for what a forward pass costs. It computes in the weights' own
+precision, on the whole picture at once, and takes the layers from a `MoCEIR`.
 """
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
+from torch import Tensor
+
+from moce_cli.network import MoCEIR
+
+Layer = Any
+"""A module of the network, whose parts torch's types do not know."""
 
 
-def conv(x, layer, groups=1):
+def conv(x: Tensor, layer: Layer, groups: int = 1) -> Tensor:
+    """A convolution that keeps height and width; a linear layer is one of 1x1."""
     weight = layer.weight if layer.weight.ndim == 4 else layer.weight[:, :, None, None]
     return F.conv2d(x, weight, layer.bias, padding=weight.shape[-1] // 2, groups=groups)
 
 
-def depthwise(x, layer):
+def depthwise(x: Tensor, layer: Layer) -> Tensor:
+    """Each channel on its own."""
     return conv(x, layer, groups=x.shape[1])
 
 
-def norm(x, layer):
+def norm(x: Tensor, layer: Layer) -> Tensor:
+    """Layer norm over channels at each pixel."""
     mean = x.mean(1, keepdim=True)
     scale = (x.var(1, keepdim=True, correction=0) + 1e-5).rsqrt()
     return (x - mean) * scale * layer.weight[:, None, None] + layer.bias[:, None, None]
 
 
-def attend(q, k, v, temperature):
+def attend(q: Tensor, k: Tensor, v: Tensor, temperature: Tensor) -> Tensor:
+    """Attention between channels."""
     b, c, h, w = q.shape
     q, k, v = (t.reshape(b, temperature.shape[0], -1, h * w) for t in (q, k, v))
     q, k = F.normalize(q, dim=-1), F.normalize(k, dim=-1)
     return (((q @ k.transpose(-2, -1)) * temperature).softmax(-1) @ v).reshape(b, c, h, w)
 
 
-def transposed_attention(x, a):
+def transposed_attention(x: Tensor, a: Layer) -> Tensor:
+    """Restormer's attention."""
     q, k, v = depthwise(conv(x, a.qkv), a.qkv_depthwise).chunk(3, 1)
     return conv(attend(q, k, v, a.temperature), a.project)
 
 
-def cross_attention(x, shared, a):
+def cross_attention(x: Tensor, shared: Tensor, a: Layer) -> Tensor:
+    """The query from one source, key and value from another."""
     q = depthwise(conv(x, a.query), a.query_depthwise)
     k, v = depthwise(conv(shared, a.key_value), a.key_value_depthwise).chunk(2, 1)
     return conv(attend(q, k, v, a.temperature), a.project)
 
 
-def feed_forward(x, f):
+def feed_forward(x: Tensor, f: Layer) -> Tensor:
+    """Restormer's gated feed-forward."""
     a, b = depthwise(conv(x, f.expand), f.depthwise).chunk(2, 1)
     return conv(F.gelu(a) * b, f.project)
 
 
-def encoder_blocks(x, blocks):
+def encoder_blocks(x: Tensor, blocks: Iterable[Layer]) -> Tensor:
+    """Blocks of encoder, latent or refinement."""
     for block in blocks:
         x = x + transposed_attention(norm(x, block.attention_norm), block.attention)
         x = x + feed_forward(norm(x, block.ffn_norm), block.ffn)
     return x
 
 
-def fft_attention(x, a):
+def fft_attention(x: Tensor, a: Layer) -> Tensor:
+    """Circular convolution of windows, a norm, a gate."""
     b, c, h, w = x.shape
-    p = a.window
+    p: int = a.window
     q = depthwise(conv(x, a.query), a.query_depthwise)
     k, v = depthwise(conv(x, a.key_value), a.key_value_depthwise).chunk(2, 1)
     bottom, right = -h % p, -w % p
@@ -68,12 +89,13 @@ def fft_attention(x, a):
     return conv(norm(mixed, a.norm) * v, a.project)
 
 
-def expert(x, shared, e):
+def expert(x: Tensor, shared: Tensor, e: Layer) -> Tensor:
+    """One complexity expert."""
     mixed = fft_attention(conv(x, e.reduce), e.attention) * F.silu(conv(shared, e.reduce_shared))
     return x + conv(mixed, e.expand)
 
 
-def moce_block(x, frequency, block):
+def moce_block(x: Tensor, frequency: Tensor, block: Layer) -> tuple[Tensor, tuple[int, ...]]:
     """One picture at a time, as the experts are its own."""
     n = norm(x, block.norm)
     shared = transposed_attention(conv(n, block.to_shared), block.shared)
@@ -82,33 +104,42 @@ def moce_block(x, frequency, block):
     logits = F.linear(n.mean((2, 3)), mixture.router.gate.weight)
     logits = logits + F.linear(frequency, mixture.router.frequency_gate.weight)
     gates, ids = logits.softmax(-1).topk(mixture.router.top_k, -1)
-    total = sum(
-        expert(n, shared, mixture.experts[e]) * g
-        for e, g in zip(ids[0].tolist(), gates[0], strict=True)
-    )
+    chosen: list[int] = ids[0].tolist()
+    total = torch.zeros_like(n)
+    for expert_id, gate in zip(chosen, gates[0], strict=True):
+        total = total + expert(n, shared, mixture.experts[expert_id]) * gate
     x = x + cross_attention(conv(total, mixture.project), shared, block.cross_attention)
     ffn = getattr(block.ffn, "experts", None)
-    ffn = block.ffn if ffn is None else ffn[ids[0, 0].item()]
-    return x + feed_forward(norm(x, block.ffn_norm), ffn), tuple(ids[0].tolist())
+    ffn = block.ffn if ffn is None else ffn[chosen[0]]
+    return x + feed_forward(norm(x, block.ffn_norm), ffn), tuple(chosen)
 
 
-def forward(network, degraded):
-    """`(1, 3, H, W)`, of whole multiples, to the restored picture and the experts that ran."""
+def forward(network: MoCEIR, degraded: Tensor) -> tuple[Tensor, Sequence[tuple[int, ...]]]:
+    """Restore one picture.
+
+    Args:
+        network: whose weights are used, in the precision they are in.
+        degraded: `(1, 3, H, W)` in [0, 1], H and W multiples of the configuration's `downscale`.
+
+    Returns:
+        `(1, 3, H, W)`, not clamped, and the experts that ran, block by block.
+    """
+    of: Any = network
     squares = network.config.unshuffle
-    x = conv(F.pixel_unshuffle(degraded, squares), network.embed)
-    skips = []
-    for blocks, down in zip(network.encoder, network.down, strict=True):
+    x = conv(F.pixel_unshuffle(degraded, squares), of.embed)
+    skips: list[Tensor] = []
+    for blocks, down in zip(of.encoder, of.down, strict=True):
         x = encoder_blocks(x, blocks)
         skips.append(x)
         x = F.pixel_unshuffle(conv(x, down.conv), 2)
-    x = encoder_blocks(x, network.latent)
-    frequency = F.gelu(depthwise(x, network.frequency.high_pass)).mean((2, 3))
-    frequency = network.frequency.mlp(frequency)
-    chosen = []
-    for up, fuse, blocks in zip(network.up, network.fuse, network.decoder, strict=True):
+    x = encoder_blocks(x, of.latent)
+    frequency = F.gelu(depthwise(x, of.frequency.high_pass)).mean((2, 3))
+    frequency = of.frequency.mlp(frequency)
+    chosen: list[tuple[int, ...]] = []
+    for up, fuse, blocks in zip(of.up, of.fuse, of.decoder, strict=True):
         x = conv(torch.cat((F.pixel_shuffle(conv(x, up.conv), 2), skips.pop()), 1), fuse)
         for block in blocks:
             x, ids = moce_block(x, frequency, block)
             chosen.append(ids)
-    x = conv(encoder_blocks(x, network.refinement), network.output)
+    x = conv(encoder_blocks(x, of.refinement), of.output)
     return F.pixel_shuffle(x, squares) + degraded, chosen

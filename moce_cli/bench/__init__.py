@@ -1,0 +1,21 @@
+"""Speed and memory, measured beside the plain network."""
+
+from __future__ import annotations
+
+from moce_cli.bench.contender import Case
+from moce_cli.bench.floor import Floor, measure_floor
+from moce_cli.bench.pairs import Measured, Row, measure
+from moce_cli.bench.plot import plot
+from moce_cli.bench.start import Start, measure_start
+
+__all__ = [
+    "Case",
+    "Floor",
+    "Measured",
+    "Row",
+    "Start",
+    "measure",
+    "measure_floor",
+    "measure_start",
+    "plot",
+]

@@ -1,0 +1,201 @@
+"""What a contender's process does: make the picture, restore it, tell the time and the memory."""
+
+from __future__ import annotations
+
+import time
+from abc import ABC, abstractmethod
+from multiprocessing.connection import Connection
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from moce_cli import runtime
+from moce_cli.bench import plain
+from moce_cli.bench.floor import synchronise
+from moce_cli.checkpoints import build, load_model
+from moce_cli.errors import MoceError
+from moce_cli.network.cost import forward_cost
+from moce_cli.network.unet import pad_by_reflection
+from moce_cli.pictures import read, to_depth
+from moce_cli.restoration import Restorer
+
+if TYPE_CHECKING:
+    from moce_cli.bench.contender import Case
+
+Bytes = npt.NDArray[np.uint8]
+
+NOISE = 25
+"""Of the picture that is restored: Gaussian, sigma in steps of 8 bits."""
+_STRIP = 64
+"""Rows at a time of what is not measured, so that the peak is the restoration's."""
+
+
+def drawn_picture(height: int, width: int) -> Bytes:
+    """A clean picture `(H, W, 3)` with flat areas, edges and texture, always the same."""
+    picture = np.empty((height, width, 3), np.uint8)
+    x = np.arange(width, dtype=np.float32)
+    for top in range(0, height, _STRIP):
+        y = np.arange(top, min(top + _STRIP, height), dtype=np.float32)[:, None]
+        edges = np.sign(np.sin(x / 61) * np.sin(y / 47))
+        for channel, (a, b) in enumerate(((37, 53), (11, 29), (5, 71))):
+            wave = np.sin(x / a + np.sin(y / b))
+            values = 0.5 + 0.25 * edges * wave + 0.1 * wave
+            picture[top : top + _STRIP, :, channel] = (values.clip(0, 1) * 255).round()
+    return picture
+
+
+def clean_picture(case: Case) -> Bytes:
+    """`(H, W, 3)`: the case's own picture, mirrored to the size, or a drawn one.
+
+    Raises:
+        InputError: its picture cannot be read.
+    """
+    if case.picture is None:
+        return drawn_picture(case.height, case.width)
+    pixels = to_depth(read(case.picture).pixels, 8)
+    down, right = case.height - pixels.shape[0], case.width - pixels.shape[1]
+    padded = np.pad(pixels, ((0, max(down, 0)), (0, max(right, 0)), (0, 0)), mode="symmetric")
+    shape = (case.height, case.width, 3)
+    return np.ascontiguousarray(np.broadcast_to(padded[: case.height, : case.width], shape))
+
+
+def with_noise(clean: Bytes) -> Bytes:
+    """The same noise every time."""
+    noisy, rng = np.empty_like(clean), np.random.default_rng(0)
+    for top in range(0, len(clean), _STRIP):
+        strip = clean[top : top + _STRIP]
+        noise = rng.standard_normal(strip.shape, dtype=np.float32) * NOISE
+        noisy[top : top + _STRIP] = (strip + noise).clip(0, 255).round()
+    return noisy
+
+
+def _mean_squared_error(a: Bytes, b: Bytes) -> float:
+    total = 0.0
+    for top in range(0, len(a), _STRIP):
+        x, y = (p[top : top + _STRIP].astype(np.float64) / 255 for p in (a, b))
+        total += float(np.square(x - y).sum())
+    return total / a.size
+
+
+class Work(ABC):
+    """What both ways have in common: the picture, the clock and the memory."""
+
+    precision: str
+    macs = 0
+    plan: dict[str, int | str | bool]
+
+    def __init__(self, case: Case) -> None:
+        self.device = runtime.choose_device(case.device)
+        self.threads = case.threads or runtime.usable_cores()
+        self.clean = clean_picture(case)
+        self.noisy = with_noise(self.clean)
+        self.result = self.noisy
+        self.plan = {}
+        begun = time.perf_counter()
+        self.load(case)
+        self.load_seconds = time.perf_counter() - begun
+        self.idle_bytes = runtime.peak_memory_bytes()
+
+    @abstractmethod
+    def load(self, case: Case) -> None:
+        """Read the weights, build the network."""
+
+    @abstractmethod
+    def restore(self) -> None:
+        """From `noisy` to `result`; sets `macs`, `precision` and `plan`."""
+
+    def run(self, threads: int | None) -> float:
+        """Seconds of one restoration."""
+        self.threads = threads or self.threads
+        torch.set_num_threads(self.threads)
+        begun = time.perf_counter()
+        self.restore()
+        synchronise(self.device)
+        return time.perf_counter() - begun
+
+    def facts(self) -> dict[str, Any]:
+        """The fields of `Facts`."""
+        on_cuda = self.device.type == "cuda"
+        return {
+            "load_seconds": self.load_seconds,
+            "idle_bytes": self.idle_bytes,
+            "peak_bytes": runtime.peak_memory_bytes(),
+            "device_peak_bytes": torch.cuda.max_memory_allocated(self.device) if on_cuda else 0,
+            "macs": self.macs,
+            "threads": self.threads,
+            "precision": self.precision,
+            "psnr": float(-10 * np.log10(max(_mean_squared_error(self.result, self.clean), 1e-10))),
+            "plan": self.plan,
+        }
+
+
+class Tiled(Work):
+    """As `moce restore` does it, files aside."""
+
+    def load(self, case: Case) -> None:
+        """A restorer as the case asks for."""
+        self.restorer = Restorer.from_pretrained(
+            case.model,
+            device=case.device,
+            precision=case.precision,
+            tile=case.tile,
+            overlap=case.overlap,
+            batch=case.batch,
+            threads=self.threads,
+        )
+
+    def restore(self) -> None:
+        """Once."""
+        restored = self.restorer.restore(self.noisy)
+        self.result, report = restored.picture, restored.report
+        self.macs, self.precision, self.plan = (
+            report.macs.run,
+            report.precision,
+            report.plan.to_dict(),
+        )
+
+
+class Plain(Work):
+    """The plain network on the whole picture in float32, and nothing clever."""
+
+    def load(self, case: Case) -> None:
+        """The same weights; on CUDA without TF32, which is no float32."""
+        torch.backends.cuda.matmul.allow_tf32 = False
+        torch.backends.cudnn.allow_tf32 = False
+        self.precision = "fp32"
+        self.network = build(load_model(case.model)).requires_grad_(False).to(self.device)
+
+    @torch.inference_mode()
+    def restore(self) -> None:
+        """Once."""
+        height, width = self.noisy.shape[:2]
+        multiple = self.network.config.downscale
+        padded = (-(-side // multiple) * multiple for side in (height, width))
+        x = torch.from_numpy(self.noisy).to(self.device).permute(2, 0, 1)[None].float() / 255
+        y, chosen = plain.forward(self.network, pad_by_reflection(x, *padded))
+        rounded = (y[0, :, :height, :width].clamp(0, 1) * 255).round().byte()
+        self.result = rounded.permute(1, 2, 0).cpu().numpy()
+        self.macs = forward_cost(self.network.config, height, width).run(chosen)
+
+
+def serve(case: Case, connection: Connection) -> None:
+    """Answer questions until the other side hangs up; an error is an answer."""
+    work: Work | MoceError
+    try:
+        work = Plain(case) if case.plain else Tiled(case)
+    except MoceError as error:
+        work = error
+    while True:
+        try:
+            what, threads = connection.recv()
+        except (EOFError, OSError, KeyboardInterrupt):
+            return
+        answer: object = work
+        if isinstance(work, Work):
+            try:
+                answer = work.run(threads) if what == "run" else work.facts()
+            except MoceError as error:
+                answer = error
+        connection.send(answer)
