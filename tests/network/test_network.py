@@ -4,7 +4,6 @@ import subprocess
 import sys
 from dataclasses import replace
 
-from moce_cli.bench import plain
 import pytest
 import torch
 from golden import TINY, golden_network
@@ -12,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.utils.flop_counter import FlopCounterMode
 
+from moce_cli.bench import plain
 from moce_cli.errors import ConfigError
 from moce_cli.network import PRESETS, MoCEIR, MoCEIRConfig, force
 from moce_cli.network.cost import forward_cost
