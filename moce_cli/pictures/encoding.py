@@ -115,7 +115,7 @@ class Encoding:
     @property
     def is_linear(self) -> bool:
         """Its samples are light."""
-        return all(c.table is None and c.power == LINEAR.power for c in self.curves)
+        return all(c.table is None and c.power[:3] == LINEAR.power[:3] for c in self.curves)
 
     @property
     def is_wide(self) -> bool:

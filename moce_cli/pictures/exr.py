@@ -19,6 +19,54 @@ from moce_cli.pictures.extras import needed
 from moce_cli.pictures.picture import Picture, Pixels, Source
 from moce_cli.pictures.tiff_pixels import finite
 
+_COMMENTS = "comments"
+_MOST_NAME = 31  # characters that every reader takes
+# fmt: off -- one a line would be a page
+_RESERVED = frozenset(
+    (
+        "adoptedNeutral",
+        "altitude",
+        "aperture",
+        "channels",
+        "chromaticities",
+        "chunkCount",
+        "compression",
+        "dataWindow",
+        "deepImageState",
+        "displayWindow",
+        "dwaCompressionLevel",
+        "envmap",
+        "expTime",
+        "focus",
+        "framesPerSecond",
+        "isoSpeed",
+        "keyCode",
+        "latitude",
+        "lineOrder",
+        "longitude",
+        "multiView",
+        "name",
+        "originalDataWindow",
+        "pixelAspectRatio",
+        "preview",
+        "screenWindowCenter",
+        "screenWindowWidth",
+        "tiles",
+        "timeCode",
+        "type",
+        "utcOffset",
+        "version",
+        "view",
+        "whiteLuminance",
+        "worldToCamera",
+        "worldToNDC",
+        "wrapmodes",
+        "xDensity",
+    )
+)
+# fmt: on
+"""Names of attributes that are no texts of a person's."""
+
 
 @dataclass(frozen=True, slots=True)
 class Exr:
@@ -72,7 +120,9 @@ def open_exr(file: BinaryIO) -> Exr:
         header, parts = opened.header(), len(opened.parts)
         (left, top), (right, bottom) = header["dataWindow"]
         names = {channel.name for channel in header["channels"]}
-        primaries = _primaries(header.get("chromaticities"))  # the header goes with the file
+        # the header goes with the file
+        primaries = _primaries(header.get("chromaticities"))
+        dpi, text = _dpi(header), _texts(header)
     alpha, colourful = "A" in names, {"R", "G", "B"} <= names
     if not colourful and "Y" not in names:
         raise UnsupportedError(f"channels named {', '.join(sorted(names))}")
@@ -84,6 +134,8 @@ def open_exr(file: BinaryIO) -> Exr:
         format="EXR",
         depth=32,
         mode=("RGB" if colourful else "grey") + ("+alpha" if alpha else ""),
+        dpi=dpi,
+        text=text,
         png_chunks=primaries,
         notes=tuple(notes),
     )
@@ -99,6 +151,43 @@ def _primaries(stated: Any) -> tuple[tuple[bytes, bytes], ...]:  # noqa: ANN401 
     if not all(0 <= v < 2**31 for v in values):
         return ()
     return ((b"gAMA", struct.pack(">I", 100_000)), (b"cHRM", struct.pack(">8I", *values)))
+
+
+def _dpi(header: dict[str, Any]) -> tuple[float, float] | None:
+    across, ratio = header.get("xDensity"), header.get("pixelAspectRatio")
+    if not isinstance(across, float) or not isinstance(ratio, float):
+        return None
+    dots = (across * ratio, across)
+    return dots if all(0 < d < float("inf") for d in dots) else None
+
+
+def _texts(header: dict[str, Any]) -> tuple[tuple[str, str], ...]:
+    found = {name: text for name, text in header.items() if isinstance(text, str)}
+    return tuple(
+        ("Comment" if name == _COMMENTS else name, text)
+        for name, text in sorted(found.items())
+        if name not in _RESERVED
+    )
+
+
+def _attribute(keyword: str) -> str:
+    return _COMMENTS if keyword.lower() == "comment" else keyword
+
+
+def nameable(
+    texts: tuple[tuple[str, str], ...],
+) -> tuple[tuple[tuple[str, str], ...], tuple[str, ...]]:
+    """The (keyword, text) pairs that attributes can hold, and the keywords of the others."""
+    kept: dict[str, tuple[str, str]] = {}
+    dropped: list[str] = []
+    for keyword, text in texts:
+        name = _attribute(keyword)
+        plain = name.isascii() and name.isprintable() and 0 < len(name) <= _MOST_NAME
+        if plain and name not in _RESERVED and name not in kept and "\0" not in text:
+            kept[name] = keyword, text
+        else:
+            dropped.append(keyword)
+    return tuple(kept.values()), tuple(dropped)
 
 
 def _weight(alpha: Pixels) -> Pixels:
@@ -120,7 +209,14 @@ def encode(picture: Picture) -> bytes:
         channels["A"] = np.ascontiguousarray(alpha)
     for index, name in enumerate("RGB" if picture.channels == 3 else "Y"):
         channels[name] = np.ascontiguousarray(pixels[:, :, index])
-    header = {"compression": module.ZIP_COMPRESSION, "type": module.scanlineimage}
+    header: dict[str, Any] = {_attribute(keyword): text for keyword, text in picture.source.text}
+    header |= {"compression": module.ZIP_COMPRESSION, "type": module.scanlineimage}
+    if picture.source.dpi:
+        down, across = picture.source.dpi
+        header |= {"xDensity": across, "pixelAspectRatio": down / across}
+    if primaries := dict(picture.source.png_chunks).get(b"cHRM"):
+        x, y, *colours = (v / 100_000 for v in struct.unpack(">8I", primaries))
+        header["chromaticities"] = (*colours, x, y)
     with tempfile.TemporaryDirectory() as folder:  # the package writes to files alone
         path = Path(folder) / "a.exr"
         with module.File(header, channels, num_threads=0) as made:

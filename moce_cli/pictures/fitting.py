@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from moce_cli.pictures import exif as exif_block
+from moce_cli.pictures import exr
 from moce_cli.pictures.colour import srgb_profile
 from moce_cli.pictures.encoding import LINEAR_SRGB, Floats
 from moce_cli.pictures.formats import Format
@@ -148,7 +149,11 @@ def _light(fitted: Picture, picture: Picture, notes: list[str]) -> Picture:
     """Samples as linear light in sRGB's primaries."""
     encoding, _ = encoding_of(picture)
     values = to_depth(picture.pixels, 32)
-    if encoding is None or encoding.name != LINEAR_SRGB.name:
+    stated = picture.source.png_chunks
+    own = {name for name, _ in stated} == {b"gAMA", b"cHRM"} and not picture.source.icc
+    if own and encoding is not None and encoding.is_linear:
+        fitted = replace(fitted, source=replace(fitted.source, png_chunks=stated))
+    elif encoding is None or encoding.name != LINEAR_SRGB.name:
         seen = values if encoding is None else encoding.to_srgb(values)
         values = LINEAR_SRGB.from_srgb(seen)
         notes.append("colours were turned into linear light")
@@ -184,7 +189,13 @@ def _fit_metadata(picture: Picture, known: Format) -> tuple[Source, list[str]]:
                 told = _NAMES[field]
                 notes.append(f"JPEG holds {told} of up to {most} bytes: {len(data)} were dropped")
                 source = replace(source, **{field: None})
-    if "text" not in known.holds:
+    if known.name == "EXR":
+        kept, dropped = exr.nameable(source.text)
+        if dropped:
+            listed = ", ".join(repr(keyword) for keyword in dropped)
+            notes.append(f"EXR holds no text named {listed}, or no other one: it was dropped")
+        source = replace(source, text=kept)
+    elif "text" not in known.holds:
         comments = known.name in ("JPEG", "GIF")
         kept = [t for t in source.text if comments and t[0].lower() == "comment"]
         if known.name == "JPEG" and any(len(t[1].encode()) > MARKER_BYTES for t in kept):

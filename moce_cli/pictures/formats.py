@@ -81,7 +81,13 @@ FORMATS: dict[str, Format] = {
             several=_FRAMES,
         ),
         Format("BMP", (".bmp", ".dib"), alpha=False, holds=frozenset({"dpi"})),
-        Format("EXR", (".exr",), depths=(32,), linear=True),
+        Format(
+            "EXR",
+            (".exr",),
+            depths=(32,),
+            holds=frozenset({"dpi", "text"}),
+            linear=True,
+        ),
         Format("HEIC", (".heic", ".heif", ".hif"), writable=False),
         Format("JXL", (".jxl",), writable=False),
         Format(
