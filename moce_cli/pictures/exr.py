@@ -21,7 +21,6 @@ from moce_cli.pictures.tiff_pixels import finite
 
 _COMMENTS = "comments"
 _MOST_NAME = 31  # characters that every reader takes
-# fmt: off -- one a line would be a page
 _RESERVED = frozenset(
     (
         "adoptedNeutral",
@@ -64,7 +63,6 @@ _RESERVED = frozenset(
         "xDensity",
     )
 )
-# fmt: on
 """Names of attributes that are no texts of a person's."""
 
 
