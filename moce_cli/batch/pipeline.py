@@ -18,6 +18,7 @@ from moce_cli.batch.jobs import Job
 from moce_cli.batch.run import Loaded, Restored
 from moce_cli.errors import MoceError
 from moce_cli.pictures import probe
+from moce_cli.pictures.memory import picture_bytes
 
 if TYPE_CHECKING:
     from moce_cli.restoration import Restorer
@@ -267,8 +268,6 @@ def _earlier(job: Job) -> MoceError | None:
 
 def _size_bytes(job: Job, max_pixels: int) -> int:
     """What a picture takes while it is under way; 0 where that can't be told."""
-    from moce_cli.restoration.plan import picture_bytes
-
     if job.source is None:
         return 0
     try:

@@ -21,6 +21,7 @@ from moce_cli.batch.naming import check_inside
 from moce_cli.batch.staging import place
 from moce_cli.errors import InputError, MoceError, OutputError
 from moce_cli.pictures import Picture, format_for, probe, read, write
+from moce_cli.pictures.memory import check_fits
 
 if TYPE_CHECKING:
     from moce_cli.restoration import Report, Restorer
@@ -56,8 +57,6 @@ def open_picture(source: Path | None, max_pixels: int, *, whole: bool = False) -
         InputError: it cannot be read.
         DeviceError: it is larger than memory.
     """
-    from moce_cli.restoration.plan import check_fits
-
     if source is None:
         if sys.stdin is None:  # pyright: ignore[reportUnnecessaryComparison] -- closed
             raise InputError("standard input is closed")

@@ -103,7 +103,7 @@ def show_map(experts: ExpertMap, picture: Picture) -> None:
         experts: of the picture.
         picture: shines through the colours.
     """
-    from moce_cli.evaluation.maps import COLOURS
+    from moce_cli.pages import COLOURS
 
     console.result(f"the expert that most blocks took ({experts.decided}):")
     width = min(WIDEST, console.out.width)

@@ -24,7 +24,7 @@ from moce_cli.pictures import (
     to_depth,
 )
 from moce_cli.pictures.colour import srgb_profile
-from moce_cli.restoration.plan import check_fits
+from moce_cli.pictures.memory import check_fits
 
 Array = npt.NDArray[Any]
 

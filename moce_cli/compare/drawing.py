@@ -13,7 +13,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from moce_cli.compare.comparison import Compared, as_srgb
 from moce_cli.compare.experts import ExpertMap
-from moce_cli.evaluation.maps import COLOURS
+from moce_cli.pages import COLOURS
 from moce_cli.pictures import Picture
 
 Array = npt.NDArray[Any]

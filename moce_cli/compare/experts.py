@@ -6,10 +6,11 @@ from bisect import bisect_right
 from collections import Counter
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
-from moce_cli.network import MoCEIRConfig
-from moce_cli.network.cost import forward_cost
-from moce_cli.restoration import Report
+if TYPE_CHECKING:
+    from moce_cli.network import MoCEIRConfig
+    from moce_cli.restoration import Report
 
 LEVELS = ("fine", "middle", "coarse")
 
@@ -131,6 +132,8 @@ def expert_map(report: Report, config: MoCEIRConfig) -> ExpertMap | None:
     Returns:
         None where tiles chose, but memory ran out on the way and the tiles changed.
     """
+    from moce_cli.network.cost import forward_cost  # torch comes with it
+
     height, width = report.height, report.width
     tops, lefts = (0, height), (0, width)
     cells = (tuple(block.expert for block in report.blocks),)

@@ -12,8 +12,7 @@ from PIL import Image
 from moce_cli.compare.comparison import Compared, as_srgb, by_property, same_encoding
 from moce_cli.compare.experts import ExpertMap
 from moce_cli.compare.properties import Fate
-from moce_cli.evaluation.document import data_uri, document, text
-from moce_cli.evaluation.maps import COLOURS
+from moce_cli.pages import COLOURS, data_uri, document, text
 from moce_cli.pictures import Picture, Source, to_depth, write
 
 _WEBP_SIDE = 16383

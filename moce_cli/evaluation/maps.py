@@ -9,14 +9,13 @@ import numpy as np
 import numpy.typing as npt
 
 from moce_cli.evaluation.datasets import unit
+from moce_cli.pages import COLOURS
 from moce_cli.pictures import to_depth
 from moce_cli.pictures.opencv import opencv
 from moce_cli.restoration import Report
 
 Array = npt.NDArray[Any]
 
-COLOURS = ("#e69f00", "#56b4e9", "#009e73", "#f0e442", "#0072b2", "#d55e00", "#cc79a7", "#999999")
-"""One for each expert, told apart by colour-blind people too (Okabe and Ito)."""
 ERROR_SCALE = 0.1
 """The error that is drawn in the brightest colour, as a share of the range."""
 

@@ -10,9 +10,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from moce_cli.evaluation.datasets import middle
-from moce_cli.evaluation.document import data_uri, document, text
 from moce_cli.evaluation.maps import (
-    COLOURS,
     ERROR_SCALE,
     draw_experts,
     error_map,
@@ -21,6 +19,7 @@ from moce_cli.evaluation.maps import (
 )
 from moce_cli.evaluation.score import SHOWN_SIDE, RowResult, Shown
 from moce_cli.evaluation.tables import Table, in_decibels, score_table, similarity
+from moce_cli.pages import COLOURS, data_uri, document, text
 
 Array = npt.NDArray[Any]
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from moce_cli.errors import DeviceError, UsageError
 from moce_cli.network import MoCEIRConfig
-from moce_cli.runtime import Precision, device_memory_bytes, memory_bytes
+from moce_cli.runtime import Precision, device_memory_bytes
 from moce_cli.tiling import MULTIPLE, SMALLEST_TILE, TileGrid, check_tile, plan_tiles
 
 if TYPE_CHECKING:
@@ -72,26 +72,6 @@ def sample_size(batch: int, tile_pixels: int) -> int:
     They go through the network together, so that memory bounds them; never fewer than two.
     """
     return max(batch, 2, min(_SAMPLE_TILES, _SAMPLE_PIXELS // tile_pixels))
-
-
-def picture_bytes(height: int, width: int, depth: int) -> int:
-    """Memory that a picture takes while it is restored: as read, written, encoded and verified."""
-    return 4 * height * width * 3 * (1 if depth <= 8 else 2 if depth <= 16 else 4)
-
-
-def check_fits(name: str, height: int, width: int, depth: int) -> None:
-    """Refuse a picture that this machine cannot hold, before it is read.
-
-    Raises:
-        DeviceError: with what it needs and what there is.
-    """
-    needed, there = picture_bytes(height, width, depth), memory_bytes()
-    if needed > there:
-        raise DeviceError(
-            f"{name} has {width} x {height} pixels and needs {needed / 2**30:.1f} GiB of memory; "
-            f"{there / 2**30:.1f} GiB may be used",
-            "cut the picture into parts",
-        )
 
 
 def make_plan(

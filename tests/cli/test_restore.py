@@ -225,7 +225,7 @@ def test_a_picture_larger_than_memory_is_refused_before_it_is_read(
     moce, picture, tmp_path, monkeypatch
 ):
     source = picture(tmp_path / "a.png", 40, 40)
-    monkeypatch.setattr("moce_cli.restoration.plan.picture_bytes", lambda *_: 2**60)
+    monkeypatch.setattr("moce_cli.pictures.memory.picture_bytes", lambda *_: 2**60)
     for command in ("restore", "info"):
         assert_sentence(moce(command, source), 5, "needs", "may be used")
 

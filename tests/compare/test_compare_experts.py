@@ -10,7 +10,8 @@ from rich.color import Color
 from moce_cli.cli.experts import colour_lines, number_lines
 from moce_cli.compare import compare, expert_map, map_sheet, side_by_side
 from moce_cli.compare.drawing import MAIN_SIDE, coarse, tinted
-from moce_cli.evaluation.maps import COLOURS, tile_experts
+from moce_cli.evaluation.maps import tile_experts
+from moce_cli.pages import COLOURS
 from moce_cli.pictures import Picture
 from moce_cli.restoration import Restorer
 

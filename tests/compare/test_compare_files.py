@@ -1,5 +1,7 @@
 """What became of each property of a file, and how far pixels are apart."""
 
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,6 +25,14 @@ def full_exif():
     inner[ExifTags.Base.MakerNote] = b"\x00\x01\xff\x80"
     exif.get_ifd(ExifTags.IFD.GPSInfo)[ExifTags.GPS.GPSLatitude] = (47.0, 22.0, 30.5)
     return exif
+
+
+def test_the_network_is_not_imported_to_compare():
+    code = (
+        "import sys, moce_cli.compare\n"
+        "assert {'torch', 'cv2', 'huggingface_hub'}.isdisjoint(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def fate_of(compared, name):

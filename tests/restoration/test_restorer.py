@@ -382,7 +382,6 @@ def test_the_plan_depends_on_memory_that_may_be_used(monkeypatch):
     }
     seen = []
     for memory in (2**40, 2**27, 2**25):
-        monkeypatch.setattr("moce_cli.restoration.plan.memory_bytes", lambda m=memory: m)
         monkeypatch.setattr("moce_cli.restoration.plan.device_memory_bytes", lambda _, m=memory: m)
         plan = make_plan(SMALL, device, height=4000, width=6000, **options)
         asked = sample_size(plan.batch, plan.tile**2)

@@ -1,10 +1,12 @@
-"""The frame of a page: one HTML file that opens anywhere and asks nothing of any network."""
+"""What pages share: a frame that opens anywhere and asks nothing of any network, and colours."""
 
 from __future__ import annotations
 
 import base64
 import html
 
+COLOURS = ("#e69f00", "#56b4e9", "#009e73", "#f0e442", "#0072b2", "#d55e00", "#cc79a7", "#999999")
+"""One for each expert, told apart by colour-blind people too (Okabe and Ito)."""
 STYLE = """
 :root { color-scheme: light dark; --back: #fbfbfa; --ink: #1d1d1b; --soft: #6b6b66;
   --line: #dededa; --card: #ffffff; --mark: #0b6bb0; }
