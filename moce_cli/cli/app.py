@@ -82,6 +82,8 @@ app.command("eval", epilog=EVAL_EPILOG)(evaluate)
 app.command("bench", epilog=bench.EPILOG)(bench.bench)
 app.add_typer(models.models_app, name="models")
 app.command("doctor", epilog=doctor.EPILOG)(doctor.doctor)
+for _command in (*app.registered_commands, *models.models_app.registered_commands):
+    _command.help = options.flowing(_command.callback.__doc__)
 
 
 def _version(wanted: bool) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from typing import Annotated
 
@@ -126,6 +127,12 @@ def examples(*commands: str, more: str = "") -> str:
     """
     # rich breaks lines at empty ones alone
     return "\n\n".join(("Examples:", *(f"  {command}" for command in commands), more)).rstrip()
+
+
+def flowing(docstring: str | None) -> str:
+    """A docstring for a terminal of any width: each paragraph in one line."""
+    paragraphs = inspect.cleandoc(docstring or "").split("\n\n")
+    return "\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs)
 
 
 def parse_max_pixels(text: str) -> int:

@@ -12,6 +12,7 @@ import pytest
 import typer
 
 from moce_cli.cli.app import app
+from moce_cli.cli.options import flowing
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -66,6 +67,14 @@ def test_the_help_of_every_option_says_something():
     for words, command in commands():
         for parameter in command.params:
             assert parameter.help, f"{' '.join(words)} {parameter.name}"
+
+
+def test_help_flows_with_the_terminal():
+    for words, command in commands():
+        paragraphs = command.help.split("\n\n")
+        assert not any("\n" in paragraph for paragraph in paragraphs), " ".join(words)
+    assert flowing("Say how\n    much.\n\n    Or not.\n    ") == "Say how much.\n\nOr not."
+    assert flowing(None) == ""
 
 
 def test_brackets_survive_in_help(moce):
