@@ -124,7 +124,11 @@ class Tiff:
 
         Raises:
             UnsupportedError: with what they are.
+            DamagedError: they lie outside the file.
         """
+        places = self.values(TILE_OFFSETS) or self.values(STRIP_OFFSETS)
+        if any(at >= self.tables.length for at in places):
+            raise DamagedError(f"its pixels lie at {max(places)}, outside the file")
         kinds = {2: "signed", 3: "floating-point", 5: "complex", 6: "complex"}
         kind = kinds.get(max(self.values(SAMPLE_FORMAT, (1,))))
         if self.is_float and self.is_ours:

@@ -51,6 +51,35 @@ def picture():
     return make
 
 
+def tree(folder):
+    """All below a folder: contents of files, targets of links, None for folders."""
+    found = {}
+    for path in folder.rglob("*"):
+        is_file = path.is_file()
+        what = path.readlink() if path.is_symlink() else path.read_bytes() if is_file else None
+        found[str(path.relative_to(folder))] = what
+    return found
+
+
+@pytest.fixture
+def refused(moce, tmp_path):
+    """Run a command that has to refuse; the sentence it said."""
+
+    def run(code, *words):
+        before = tree(tmp_path)
+        result = moce(*words)
+        assert result.exit_code == code, result.output
+        assert result.stdout == ""
+        first, *hints = result.stderr.strip().splitlines()
+        assert first.startswith("error: ")
+        assert all(line.startswith("try: ") for line in hints)
+        assert "unexpected" not in first
+        assert tree(tmp_path) == before
+        return result.stderr
+
+    return run
+
+
 def png_bytes(height=16, width=20):
     """A PNG in memory."""
     buffer = io.BytesIO()
