@@ -84,10 +84,11 @@ def _picks(compared: Sequence[Compared]) -> str:
     """Which two of several are on the stage."""
     if len(compared) == 2:
         return ""
-    return "".join(
+    picks = "".join(
         f'<label>{side} <select id="pick-{key}">{_options(compared, chosen)}</select></label>'
         for side, key, chosen in (("Left", "a", 0), ("Right", "b", 1))
     )
+    return f"<div>{picks}</div>"
 
 
 def _options(compared: Sequence[Compared], chosen: int) -> str:
