@@ -38,7 +38,7 @@ OUTSIDE = {
     "pictures": {"numpy", "PIL", "cv2"},
     "degradations": {"torch", "numpy", "PIL"},
     "restoration": {"torch", "numpy", "PIL"},
-    "batch": set(),
+    "batch": {"fsspec", "ray"},
     "bench": {"torch", "numpy", "matplotlib"},
     "evaluation": {"torch", "numpy", "PIL"},
     "compare": {"numpy", "PIL"},

@@ -90,3 +90,29 @@ Watch = Annotated[
         rich_help_panel=PANEL,
     ),
 ]
+Engine = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help="What runs the batch on several machines: ray.",
+        rich_help_panel=PANEL,
+    ),
+]
+Address = Annotated[
+    str | None,
+    typer.Option(
+        metavar="HOST:PORT",
+        help="Of the Ray cluster, or auto for the one that this machine is in; else one of its own "
+        "on this machine.",
+        rich_help_panel=PANEL,
+    ),
+]
+WorkerCount = Annotated[
+    int | None,
+    typer.Option(
+        "--workers",
+        min=1,
+        help="Of the engine; else one for each GPU, or as many as its cores allow.",
+        rich_help_panel=PANEL,
+    ),
+]

@@ -84,6 +84,9 @@ def restore(
     fail_fast: batch_options.FailFast = False,
     dry_run: batch_options.DryRun = False,
     watch: batch_options.Watch = False,
+    engine: batch_options.Engine = None,
+    address: batch_options.Address = None,
+    workers: batch_options.WorkerCount = None,
     device: options.Device = "auto",
     precision: options.Precision = "auto",
     threads: options.Threads = None,
@@ -108,6 +111,7 @@ def restore(
     configure(quiet=quiet, verbosity=verbose)
     from moce_cli.batch import Request, Settings, Shard, Wanted
     from moce_cli.cli import restore_run
+    from moce_cli.cli.machine import ClusterOptions, Machine
     from moce_cli.errors import UsageError
     from moce_cli.restoration.where import Mask, Region
 
@@ -143,8 +147,16 @@ def restore(
         max_seam=max_seam,
         preserve=preserve,
     )
-    machine = restore_run.Machine(
-        model, device, precision, threads, tile=tile, overlap=overlap, batch=batch, routing=routing
+    machine = Machine(
+        model,
+        device,
+        precision,
+        threads,
+        tile=tile,
+        overlap=overlap,
+        batch=batch,
+        routing=routing,
+        cluster=ClusterOptions.parse(engine, address, workers),
     )
     manner = restore_run.Manner(as_json=as_json, quiet=quiet, fail_fast=fail_fast, dry_run=dry_run)
     restore_run.run(request, settings, machine, manner)

@@ -7,88 +7,21 @@ import os
 import sys
 import threading
 from collections.abc import Generator, Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
 
 from moce_cli.cli.console import console, printable
+from moce_cli.cli.machine import Machine
 from moce_cli.cli.restore_tell import Summary, line, plan_line, planned, row
 
 if TYPE_CHECKING:
     from moce_cli.batch import Desk, Event, Job, Request, Settings, Stop, Work
-    from moce_cli.restoration import Restorer
 
 MOST_PROBED = 2000
 """Pictures whose sizes are asked for before a batch begins, to show the time that is left."""
-
-
-@dataclass(frozen=True, slots=True)
-class Machine:
-    """The model, and what computes it."""
-
-    model: str
-    device: str
-    precision: str
-    threads: int | None
-    tile: str
-    overlap: int | None
-    batch: int | None
-    routing: str
-
-    def facts(self) -> dict[str, object]:
-        """What changes a result by more than rounding, or was chosen on purpose."""
-        return {
-            "precision": self.precision,
-            "tile": self.tile,
-            "overlap": self.overlap,
-            "routing": self.routing,
-        }
-
-    def restorer(self) -> Restorer:
-        """Read the weights; imports torch."""
-        from moce_cli.restoration import Restorer
-        from moce_cli.restoration.plan import parse_tile
-
-        return Restorer.from_pretrained(
-            self.model,
-            device=self.device,
-            precision=self.precision,
-            tile=parse_tile(self.tile),
-            overlap=self.overlap,
-            batch=self.batch,
-            routing=self.routing,
-            threads=self.threads,
-        )
-
-    def each(self) -> list[Machine]:
-        """One for each device of a list such as `cuda:0,cuda:1`.
-
-        Raises:
-            UsageError: a name is missing.
-            DeviceError: one is not there.
-        """
-        from moce_cli import runtime
-        from moce_cli.errors import UsageError
-
-        names = self.device.split(",")
-        if len(names) == 1:
-            return [self]
-        if "" in names or "auto" in names:
-            raise UsageError(f"{self.device!r} is no list of devices", "name them: cuda:0,cuda:1")
-        for name in names:
-            runtime.choose_device(name)
-        threads = self.threads or max(1, runtime.usable_cores() // len(names))
-        return [replace(self, device=name, threads=threads) for name in names]
-
-    def weights_sha256(self) -> str | None:
-        """Of the file that the model's name stands for; None for a preset."""
-        from moce_cli.checkpoints.header import sha256_of
-        from moce_cli.checkpoints.resolution import resolve
-
-        path = resolve(self.model).path
-        return sha256_of(path) if path is not None else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +67,10 @@ def run(request: Request, settings: Settings, machine: Machine, manner: Manner) 
         KeyboardInterrupt: it was stopped.
     """
     from moce_cli.batch import Work
+    from moce_cli.errors import UsageError
 
+    if machine.cluster is not None and request.watch:
+        raise UsageError("--watch and --engine ray exclude each other", "drop one of them")
     path = request.journal_path
     kept = path is not None and (request.resumes or not manner.dry_run)
     sha256 = machine.weights_sha256() if kept else None
@@ -226,6 +162,9 @@ def _all(
         _follow(earlier, jobs, summary, manner, desk, stop)
         return None
     todo = _watched(request, desk.work, stop) if request.watch else jobs
+    if machine.cluster is not None:
+        _follow(machine.on_cluster(desk, stop).run(todo), jobs, summary, manner, desk, stop)
+        return None
     machines = machine.each()
     if len(machines) > 1:
         workers = Workers([m.restorer for m in machines], desk, stop)
