@@ -85,11 +85,11 @@ def properties(picture: Picture, header: Header) -> tuple[Property, ...]:
     elif source.png_chunks:
         names = ", ".join(name.decode("latin-1") for name, _ in source.png_chunks)
         found.append(Property("Picture", "colour chunks", names, source.png_chunks))
-    if source.dpi:
-        vertical, horizontal = source.dpi
+    if dpi := source.dpi or _exif_dpi(source.exif):
+        vertical, horizontal = dpi
         same = abs(vertical - horizontal) < _DPI_SLACK
         told = f"{horizontal:.4g} dpi" if same else f"{horizontal:.4g} x {vertical:.4g} dpi"
-        found.append(Property("Picture", "resolution", told, _Dots(source.dpi)))
+        found.append(Property("Picture", "resolution", told, _Dots(dpi)))
     if source.exif:
         found += _exif(source.exif)
     if source.xmp:
@@ -198,6 +198,24 @@ def _exif(block: bytes) -> list[Property]:
         digest = hashlib.sha256(block).hexdigest()
         return [Property("EXIF", "all of it", f"{len(block)} bytes, unreadable", digest)]
     return [p for p in found if p is not None]
+
+
+def _exif_dpi(block: bytes | None) -> tuple[float, float] | None:
+    """The resolution, (vertical, horizontal), of a file that has no other place for one."""
+    if block is None:
+        return None
+    try:
+        with pillow_guard():
+            tags = Image.Exif()
+            tags.load(PREFIX + block)
+            per_inch = {2: 1.0, 3: 2.54}[tags.get(ExifTags.Base.ResolutionUnit, 2)]
+            vertical, horizontal = (
+                float(tags[tag]) * per_inch
+                for tag in (ExifTags.Base.YResolution, ExifTags.Base.XResolution)
+            )
+    except Exception:  # Pillow raises nearly any kind for a damaged block
+        return None
+    return vertical, horizontal
 
 
 _INTEROP = {tag.value: tag.name for tag in ExifTags.Interop}

@@ -27,6 +27,20 @@ def full_exif():
     return exif
 
 
+def test_a_resolution_that_went_into_exif_is_not_lost(photo, tmp_path):
+    first = photo("a.jpg", dpi=(300, 200))
+    write(read(first), tmp_path / "b.webp")
+    _, second = compare([first, tmp_path / "b.webp"])
+    assert fate_of(second, "resolution").status == "kept"
+    exif = Image.Exif()
+    exif[ExifTags.Base.XResolution] = exif[ExifTags.Base.YResolution] = 100.0
+    for unit, expected in ((2, "100 dpi"), (3, "254 dpi"), (9, None)):
+        exif[ExifTags.Base.ResolutionUnit] = unit
+        _, third = compare([photo("c.png"), photo("d.webp", exif=exif)])
+        told = [fate.after for fate in third.fates if fate.name == "resolution"]
+        assert told == [expected] * bool(expected)
+
+
 def test_the_network_is_not_imported_to_compare():
     code = (
         "import sys, moce_cli.compare\n"
