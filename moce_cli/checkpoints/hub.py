@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,6 +23,7 @@ log = logging.getLogger(__name__)
 HUB_FILE = "model.safetensors"
 """What a hub repository calls its weights."""
 _SHA256_DIGITS = 64
+_PLAIN_NAME = re.compile(r"\w[\w.-]*", re.ASCII)  # of a commit, and of what a file is known by
 
 
 def cached(repo: str, revision: str | None = None) -> Pull | None:
@@ -76,6 +78,8 @@ def pull(
     try:
         read_header(Path(pulled.path))
     except WeightsError as error:
+        if before is None:  # else another program may have put it there, and need it
+            _discard(Path(pulled.path))
         raise WeightsError(
             f"the repository {pulled.name} holds no model for moce: {error.message}",
             hint=error.hint,
@@ -92,14 +96,15 @@ def _knock(repo: str, revision: str | None, before: Pull | None) -> None:
     """Ask whether the hub is there: the client itself tries for half a minute before it gives up.
 
     Raises:
-        DownloadError: it can't be reached, and nothing is in the cache.
+        DownloadError: it can't be reached, and nothing is in the cache; or it gives names that
+            would lead out of the cache, where the client makes them into paths.
     """
     from huggingface_hub import constants, errors, get_hf_file_metadata
 
     if constants.HF_HUB_OFFLINE:
         return
     try:
-        get_hf_file_metadata(_url(repo, revision))
+        told = get_hf_file_metadata(_url(repo, revision))
     except (errors.HfHubHTTPError, errors.FileMetadataError):
         return  # it answered: the client knows what to make of it
     except Exception as error:  # of the client's HTTP library, which depends on its version
@@ -107,6 +112,10 @@ def _knock(repo: str, revision: str | None, before: Pull | None) -> None:
             reason = f"the hub cannot be reached ({_first_line(error)}) and it is not in the cache"
             raise _failure(repo, revision, reason) from error
         log.warning("the hub cannot be reached (%s): the copy in the cache is used", error)
+        return
+    for what, name in (("commit", told.commit_hash), ("checksum", told.etag)):
+        if name is not None and not _PLAIN_NAME.fullmatch(name):
+            raise _failure(repo, revision, f"the hub calls its {what} {name!r}, which is no name")
 
 
 def _failure(repo: str, revision: str | None, reason: str) -> DownloadError:
