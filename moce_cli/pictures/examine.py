@@ -172,7 +172,7 @@ def page(found: tiff.Tiff) -> Facts:
         icc=data(tiff.ICC),
         exif=exif.from_tiff(found.tables, found.tags),
         xmp=data(tiff.XMP),
-        iptc=data(tiff.IPTC),
+        iptc=data(tiff.IPTC) or iptc.found(data(tiff.RESOURCES)),
         dpi=tiff.resolution(found),
         lossy=found.lossy,
         notes=found.notes,

@@ -18,6 +18,7 @@ SUBFILE = 254
 PLANAR, PREDICTOR, EXTRA, SAMPLE_FORMAT = 284, 317, 338, 339
 TILE_WIDTH, TILE_HEIGHT, TILE_OFFSETS, TILE_BYTES = 322, 323, 324, 325
 XMP, IPTC, ICC = 700, 33723, 34675
+RESOURCES, _LAYERS = 34377, 37724  # Photoshop's
 MAX_PAGES = 10_000
 
 _MODES = {0: "grey", 1: "grey", 2: "RGB", 3: "palette", 5: "CMYK", 6: "YCbCr", 8: "Lab"}
@@ -96,6 +97,8 @@ class Tiff:
         further = self.value(SAMPLES, 1) - colours - bool(self.alpha_kind)
         if further > 0:
             notes.append(f"{further} further channels were left out")
+        if _LAYERS in self.tags:
+            notes.append("Photoshop's layers were left out")
         return tuple(notes)
 
     @property

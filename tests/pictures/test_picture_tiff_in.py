@@ -1,11 +1,12 @@
 """Every layout of a TIFF, written by tifffile or OpenCV."""
 
 import io
+import struct
 
 import cv2
 import numpy as np
 import pytest
-from picture_files import cmyk_icc, noise, tiff_of
+from picture_files import cmyk_icc, noise, smooth, tiff_of
 
 from moce_cli.pictures import probe, read
 
@@ -120,3 +121,13 @@ def test_tiff_further_pages_are_named():
     np.testing.assert_array_equal(picture.pixels, pages[0])
     assert any("3 pages" in note for note in picture.source.notes)
     assert probe(io.BytesIO(tiff_of(pages, photometric="rgb"))).frames == 3
+
+
+def test_what_photoshop_puts_into_a_tiff():
+    """IPTC that stands in its resources alone is found; layers are named."""
+    records = b"\x1c\x02\x19\0\x07harbour"
+    block = b"8BIM\x04\x04\0\0" + struct.pack(">I", len(records)) + records + b"\0"
+    tags = [(34377, 7, len(block), block, True), (37724, 7, 8, b"Adobe Ph", True)]
+    found = read(io.BytesIO(tiff_of(smooth(8, 12), extratags=tags)))
+    assert found.source.iptc == records
+    assert found.source.notes == ("Photoshop's layers were left out",)
