@@ -33,10 +33,7 @@ class Jxl:
 
     def decode(self) -> Samples:
         """The pixels, standing upright."""
-        array = np.asarray(needed("JXL").jpegxl_decode(self.data))
-        notes: tuple[str, ...] = ()
-        if array.ndim == 4:
-            array, notes = array[0], ("the first of several frames was taken",)
+        array = np.asarray(needed("JXL").jpegxl_decode(self.data, index=0))  # all may be too many
         if array.ndim == 2:
             array = array[:, :, None]
         if array.dtype.kind == "f":
@@ -47,7 +44,7 @@ class Jxl:
             raise DamagedError(f"its pixels are {array.shape[:2]}, not as its header says")
         colours = 1 if array.shape[2] < 3 else 3
         alpha = array[:, :, colours].copy() if array.shape[2] > colours else None
-        return Samples(np.ascontiguousarray(array[:, :, :colours]), alpha, notes=notes)
+        return Samples(np.ascontiguousarray(array[:, :, :colours]), alpha)
 
 
 class _Bits:
@@ -68,6 +65,16 @@ class _Bits:
         """A length of the size header."""
         return 1 + self.take((9, 13, 18, 30)[self.take(2)])
 
+    def size(self) -> tuple[int, int]:
+        """(height, width) as a size header states them."""
+        small = self.take(1)
+        height = 8 * (1 + self.take(5)) if small else self.side()
+        ratio = self.take(3)
+        if ratio:
+            over, under = _RATIOS[ratio - 1]
+            return height, height * over // under
+        return height, 8 * (1 + self.take(5)) if small else self.side()
+
 
 def open_jxl(file: BinaryIO) -> Jxl:
     """Read a file's header.
@@ -85,17 +92,19 @@ def open_jxl(file: BinaryIO) -> Jxl:
     if not stream.startswith(JXL_CODESTREAM):
         raise DamagedError("it holds no picture")
     bits = _Bits(stream[2:42])
-    small = bits.take(1)
-    height = 8 * (1 + bits.take(5)) if small else bits.side()
-    ratio = bits.take(3)
-    if ratio:
-        over, under = _RATIOS[ratio - 1]
-        width = height * over // under
-    else:
-        width = 8 * (1 + bits.take(5)) if small else bits.side()
+    height, width = bits.size()
     plain = bits.take(1)
-    turned = not plain and bits.take(1) and bits.take(3) >= 4  # its decoder turns it upright
-    notes = () if plain else ("a colour profile, if it has one, can't be read: taken for sRGB",)
+    turned = moving = False
+    if not plain and bits.take(1):
+        turned = bits.take(3) >= 4  # its decoder turns it upright
+        if bits.take(1):
+            bits.size()  # at which it wants to be shown
+        moving = not bits.take(1) and bits.take(1) == 1  # where no preview is described before
+    notes: tuple[str, ...] = (
+        () if plain else ("a colour profile, if it has one, can't be read: taken for sRGB",)
+    )
+    if moving:
+        notes += ("the first of several frames was taken",)
     block = found.get(b"Exif", b"")
     source = Source(
         format="JXL",

@@ -234,6 +234,23 @@ def test_exr_cut_short():
     check_cut_short(out.getvalue())
 
 
+def test_an_exr_with_damaged_pixels_is_an_error_and_prints_nothing(tmp_path, capfd):
+    """Neither black, nor another part in its place, nor words on the way of a picture."""
+    module = pytest.importorskip("OpenEXR")
+    values = np.tile(np.linspace(0, 1, 30, dtype=np.float32)[:, None], (20, 1, 3))
+    kind = {"type": module.scanlineimage, "compression": module.ZIP_COMPRESSION}
+    parts = [module.Part(dict(kind), {"RGB": values * n}, f"p{n}") for n in (1, 2)]
+    with module.File(parts) as file:
+        file.write(str(tmp_path / "a.exr"))
+    data = bytearray((tmp_path / "a.exr").read_bytes())
+    np.testing.assert_array_equal(read(io.BytesIO(data), whole=True).pixels, values)
+    at = data.index(b"x^") + 8  # in the first packed rows
+    data[at : at + 30] = bytes(30)
+    with pytest.raises(InputError, match="damaged"):
+        read(io.BytesIO(data))
+    assert capfd.readouterr().out == ""
+
+
 @pytest.mark.parametrize("channels", [1, 2, 3, 4])
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
 @pytest.mark.parametrize("size", [(24, 40), (256, 256), (7, 1000), (300, 200)])
@@ -248,6 +265,16 @@ def test_jpeg_xl_gives_each_sample(channels, dtype, size):
     np.testing.assert_array_equal(found.pixels, array[:, :, : 1 if channels < 3 else 3])
     if channels % 2 == 0:
         np.testing.assert_array_equal(found.alpha, array[:, :, -1])
+
+
+def test_a_jpeg_xl_that_moves_gives_its_first_frame_alone():
+    codecs = pytest.importorskip("imagecodecs")
+    frames = noise(24, 40 * 5, 3).reshape(24, 5, 40, 3).swapaxes(0, 1).copy()
+    found = read(io.BytesIO(codecs.jpegxl_encode(frames, lossless=True)), whole=True)
+    np.testing.assert_array_equal(found.pixels, frames[0])
+    assert any("first of several frames" in note for note in found.source.notes)
+    still = read(io.BytesIO(codecs.jpegxl_encode(frames[0], lossless=True)))
+    assert not any("several frames" in note for note in still.source.notes)
 
 
 def box(name, body):
