@@ -152,7 +152,7 @@ def _check(target: Path, inputs: Sequence[Path], *, overwrite: bool, lossy: bool
         try:
             format = format_for(target)
         except OutputError as error:
-            told = f"{target.name} is neither a page nor a picture that can be written"
+            told = f"{target} is neither a page nor a picture that can be written"
             raise OutputError(told, "end its name in .html or .png") from error
         if lossy and format not in _LOSSY:
             raise UsageError(f"{format} is stored without loss", "drop --quality")

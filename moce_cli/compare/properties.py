@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+import numpy as np
 from PIL import ExifTags, Image, ImageCms
 
 from moce_cli.pictures import Header, Picture
@@ -69,7 +70,7 @@ def properties(picture: Picture, header: Header) -> tuple[Property, ...]:
         _of("Picture", "size", f"{header.width} x {header.height}"),
         _of("Picture", "bits", str(header.depth)),
         _of("Picture", "colours", header.mode.removesuffix("+alpha")),
-        _of("Picture", "transparency", "yes" if picture.alpha is not None else "no"),
+        _transparency(picture),
         _of("Picture", "orientation", _TURNS.get(header.orientation, str(header.orientation))),
     ]
     if header.frames > 1:
@@ -165,6 +166,17 @@ class _Dots:
 
 def _of(group: Group, name: str, value: str) -> Property:
     return Property(group, name, value, value)
+
+
+def _transparency(picture: Picture) -> Property:
+    """An alpha channel that hides nothing, as some animations need one, is none to the eye."""
+    alpha = picture.alpha
+    if alpha is None:
+        return _of("Picture", "transparency", "no")
+    most = 1 if alpha.dtype.kind == "f" else np.iinfo(alpha.dtype).max
+    if bool((alpha < most).any()):
+        return _of("Picture", "transparency", "yes")
+    return Property("Picture", "transparency", "none used", "no")
 
 
 def _block(name: str, data: bytes) -> Property:

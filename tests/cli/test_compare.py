@@ -114,6 +114,7 @@ def test_outputs_are_checked_before_anything_is_read(moce, pair, tmp_path):
     assert_sentence(moce("compare", pair[0], missing, "-o", tmp_path / "a.pdf"), 6, "a.pdf")
     assert_sentence(moce("compare", pair[0], missing, "-o", tmp_path / "look"), 6, ".html")
     assert_sentence(moce("compare", pair[0], missing, "-o", there / "x.html"), 6, "cannot be made")
+    assert_sentence(moce("compare", pair[0], missing, "-o", "."), 6, ". is neither")
     for word in pair:
         refused = moce("compare", *pair, "-o", word, "--overwrite")
         assert_sentence(refused, 2, "is an input")

@@ -41,6 +41,21 @@ def test_a_resolution_that_went_into_exif_is_not_lost(photo, tmp_path):
         assert told == [expected] * bool(expected)
 
 
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_an_alpha_channel_that_hides_nothing_is_no_transparency(tmp_path, dtype):
+    pixels = np.zeros((60, 80, 3), dtype)
+    paths = [tmp_path / f"{name}.png" for name in ("bare", "opaque", "clear")]
+    most = np.iinfo(dtype).max
+    opaque = np.full((60, 80), most, dtype)
+    clear = opaque.copy()
+    clear[3, 4] = most - 1
+    for path, alpha in zip(paths, (None, opaque, clear), strict=True):
+        write(Picture(pixels, alpha), path)
+    told = [fate_of(one, "transparency") for one in compare(paths)]
+    assert [fate.status for fate in told] == ["kept", "kept", "changed"]
+    assert [fate.after for fate in told] == ["no", "none used", "yes"]
+
+
 def test_the_network_is_not_imported_to_compare():
     code = (
         "import sys, moce_cli.compare\n"
