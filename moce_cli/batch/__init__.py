@@ -14,6 +14,7 @@ from moce_cli.batch.jobs import (
 from moce_cli.batch.journal import Book, Entry, Journal, Stamp, Work, read_book
 from moce_cli.batch.pipeline import Began, Event, Pipeline, Stop, Tiles
 from moce_cli.batch.plan import Request
+from moce_cli.batch.remote_journal import CopiedJournal, bring
 from moce_cli.batch.resume import Resume
 from moce_cli.batch.run import open_picture
 from moce_cli.batch.staging import Staging
@@ -26,6 +27,7 @@ __all__ = [
     "STANDARD",
     "Began",
     "Book",
+    "CopiedJournal",
     "Desk",
     "Done",
     "Entry",
@@ -44,6 +46,7 @@ __all__ = [
     "Wanted",
     "Work",
     "Workers",
+    "bring",
     "check_collisions",
     "check_existing",
     "interruptible",

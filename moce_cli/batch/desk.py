@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from moce_cli.batch.jobs import Job
 from moce_cli.batch.journal import Entry, Journal, Stamp, Work, now
+from moce_cli.batch.remote import url_of
 from moce_cli.batch.staging import Staging
 from moce_cli.errors import DeviceError, MoceError
 from moce_cli.pictures import Storage
@@ -90,7 +91,7 @@ class Desk:
         self.journal.add(
             Entry(
                 status="failed" if error else "restored",
-                input=os.path.abspath(job.source),
+                input=url_of(job.source) or os.path.abspath(job.source),
                 output=_from(job.target, self.journal.path.parent),
                 read=stamp or done.stamp,
                 written=written,
@@ -110,6 +111,8 @@ def told(error: MoceError) -> dict[str, object]:
 
 
 def _from(target: Path, folder: Path) -> str:
+    if (url := url_of(target)) is not None:
+        return url
     absolute, base = os.path.abspath(target), os.path.abspath(folder)
     inside = absolute.startswith(base.rstrip(os.sep) + os.sep)
     return os.path.relpath(absolute, base) if inside else absolute

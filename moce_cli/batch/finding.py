@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from moce_cli.batch import remote
+from moce_cli.batch.remote import shown, url_of
 from moce_cli.errors import InputError, UsageError
 from moce_cli.pictures import EXTENSIONS
 
@@ -89,6 +91,8 @@ def _real_folder(absolute: str) -> str:
 
 def location(path: Path) -> str:
     """Where a name is, links of its folders followed; one string for one place."""
+    if (url := url_of(path)) is not None:
+        return url
     absolute = os.path.abspath(path)
     there = os.path.join(_real_folder(os.path.dirname(absolute)), os.path.basename(absolute))
     if sys.platform in ("darwin", "win32"):  # their file systems know no case
@@ -110,7 +114,9 @@ def find(wanted: Wanted, *, outputs: Path | None, known: frozenset[str]) -> Iter
     seen: set[str] = set()
     for name in dict.fromkeys(wanted.inputs + wanted.listed):
         path = Path(name)
-        if path.is_dir():
+        if url_of(name) is not None:
+            every = _elsewhere(name, wanted, outputs, known)
+        elif path.is_dir():
             every = _in_folder(path, wanted, outputs, known)
         elif os.path.lexists(path) or name not in wanted.inputs:
             every = iter([Found(path, Path(path.name), True)])
@@ -162,6 +168,31 @@ def walk(
             below = path.relative_to(folder)
             if wanted.takes(below):
                 yield Found(path, below, False)
+
+
+def _elsewhere(
+    name: str, wanted: Wanted, outputs: Path | None, known: frozenset[str]
+) -> Iterator[Found]:
+    """A file, a folder or a pattern of another store."""
+    path = Path(name)
+    if not glob.has_magic(name) and not remote.is_folder(name):
+        if name in wanted.inputs and remote.look(path) is None:
+            raise InputError(f"{shown(path)} is not there")
+        yield Found(path, Path(path.name), True)
+        return
+    avoided = f"{shown(outputs)}/" if outputs else None
+    empty = True
+    for found, below in remote.walk(name):
+        deep = len(below.parts) > 1 and not (wanted.recursive or glob.has_magic(name))
+        inside = avoided is not None and shown(found).startswith(avoided)
+        hidden = any(part.startswith(".") for part in below.parts)
+        if deep or inside or hidden or not _may_be(found, outputs, known):
+            continue
+        empty = False
+        if wanted.takes(below) and not any(wanted.leaves_out(p) for p in below.parents[:-1]):
+            yield Found(found, below, False)
+    if empty:
+        raise InputError(f"{shown(path)} holds no pictures")
 
 
 def _may_be(path: Path, outputs: Path | None, known: frozenset[str]) -> bool:

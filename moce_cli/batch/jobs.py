@@ -13,6 +13,7 @@ from typing import Literal
 from moce_cli.batch.finding import STANDARD, Found, Wanted, find, location
 from moce_cli.batch.journal import Entry
 from moce_cli.batch.naming import Naming, check_inside, choose_naming
+from moce_cli.batch.remote import exists, shown, url_of
 from moce_cli.errors import InputError, OutputError, OutputExistsError, UsageError
 from moce_cli.pictures import format_for, format_named
 
@@ -39,7 +40,12 @@ class Job:
     @property
     def name(self) -> str:
         """The source as a person wrote it."""
-        return str(self.source) if self.source else "standard input"
+        return shown(self.source) if self.source else "standard input"
+
+    @property
+    def place(self) -> str:
+        """The target likewise."""
+        return shown(self.target) if self.target else "standard output"
 
     @property
     def exists(self) -> bool:
@@ -203,12 +209,12 @@ def check_collisions(jobs: Sequence[Job]) -> None:
         place = location(job.target)
         if place in taken:
             raise UsageError(
-                f"{taken[place]} and {job.source} would both become {job.target}",
+                f"{shown(taken[place])} and {job.name} would both become {job.place}",
                 "name them one by one, each with its own -o, or use {parent} in a template",
             )
         if place in sources:
             raise UsageError(
-                f"{job.target} is an input, and would be overwritten", "name another output with -o"
+                f"{job.place} is an input, and would be overwritten", "name another output with -o"
             )
         taken[place] = job.source
 
@@ -222,7 +228,7 @@ def check_existing(jobs: Sequence[Job], *, overwrite: bool, skip_existing: bool)
     checked: list[Job] = []
     there: list[Path] = []
     for job in jobs:
-        if job.exists or job.replace or job.target is None or not os.path.lexists(job.target):
+        if job.exists or job.replace or job.target is None or not exists(job.target):
             pass
         elif overwrite:
             job = replace(job, replace=True)
@@ -234,7 +240,7 @@ def check_existing(jobs: Sequence[Job], *, overwrite: bool, skip_existing: bool)
     if there:
         more = f" and {len(there) - 1} more outputs are" if len(there) > 1 else " is"
         raise OutputExistsError(
-            f"{there[0]}{more} there already", "add --resume, --skip-existing or --overwrite"
+            f"{shown(there[0])}{more} there already", "add --resume, --skip-existing or --overwrite"
         )
     return checked
 
@@ -246,6 +252,8 @@ def make_folders(jobs: Sequence[Job]) -> None:
         OutputError: one can't.
     """
     for folder in sorted({job.target.parent for job in jobs if job.target and not job.exists}):
+        if url_of(folder) is not None:
+            continue  # made with the first file
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:

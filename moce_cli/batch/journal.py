@@ -18,7 +18,9 @@ from pathlib import Path
 from typing import Any, cast
 
 from moce_cli import __version__
+from moce_cli.batch import remote
 from moce_cli.batch.finding import location
+from moce_cli.batch.remote import url_of
 from moce_cli.checkpoints.header import sha256_of
 from moce_cli.errors import InputError, MoceError, OutputError
 
@@ -46,6 +48,8 @@ class Stamp:
 
     def fits(self, path: Path) -> bool:
         """Whether a file is still this one: by size and time, or else by its bytes."""
+        if url_of(path) is not None:
+            return remote.fits(path, self.size_bytes, self.mtime_ns, self.sha256)
         try:
             found = path.stat()
             if found.st_size != self.size_bytes:
@@ -53,6 +57,13 @@ class Stamp:
             return found.st_mtime_ns == self.mtime_ns or sha256_of(path) == self.sha256
         except OSError:
             return False
+
+    def fits_result(self, path: Path) -> bool:
+        """The same of a result; another store gives it a time of its own, a little later."""
+        if url_of(path) is None:
+            return self.fits(path)
+        slack = remote.UPLOAD_SECONDS
+        return remote.fits(path, self.size_bytes, self.mtime_ns, self.sha256, slack_seconds=slack)
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,7 +216,8 @@ class Book:
     def __init__(self, entries: Iterator[tuple[Path, Entry]]) -> None:
         self._by_place: dict[str, list[Entry]] = {}
         for folder, entry in entries:
-            self._by_place.setdefault(location(folder / entry.output), []).append(entry)
+            here = Path() if url_of(entry.output) is not None else folder
+            self._by_place.setdefault(location(here / entry.output), []).append(entry)
         for lines in self._by_place.values():
             lines.sort(key=lambda e: e.time)
 
@@ -226,7 +238,7 @@ class Book:
     def wrote(self, target: Path) -> bool:
         """Whether what is there is as some run left it."""
         lines = self._by_place.get(location(target), [])
-        return any(e.written is not None and e.written.fits(target) for e in reversed(lines))
+        return any(e.written is not None and e.written.fits_result(target) for e in reversed(lines))
 
 
 def read_book(path: Path) -> Book:

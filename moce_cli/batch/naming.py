@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Literal
 
 from moce_cli.batch.finding import MARK, Found
+from moce_cli.batch.remote import exists, url_of
+from moce_cli.batch.remote import is_folder as is_folder_at
 from moce_cli.errors import OutputError, OutputExistsError, UsageError
 from moce_cli.pictures import EXTENSIONS, FORMATS, format_for
 
@@ -121,19 +123,19 @@ def choose_naming(inputs: Sequence[str], output: str | None, format: str | None)
     if is_template(output):
         return Naming("template", output, format)
     into = Path(output)
-    one = len(inputs) == 1 and not os.path.isdir(inputs[0])
+    one = len(inputs) == 1 and not is_folder_at(inputs[0])
     if one and not os.path.exists(inputs[0]) and "*" in inputs[0]:
         one = False  # a pattern
     is_folder = (
         not one
-        or os.path.isdir(into)
+        or is_folder_at(output)
         or output.endswith(("/", os.sep))
         or (not into.suffix and format is None)
     )
-    if is_folder and os.path.exists(into) and not os.path.isdir(into):
+    if is_folder and exists(into) and not is_folder_at(output):
         if one:
-            raise OutputExistsError(f"{into} is there already, and is no folder")
-        raise UsageError(f"several pictures cannot go into the one file {into}", "name a folder")
+            raise OutputExistsError(f"{output} is there already, and is no folder")
+        raise UsageError(f"several pictures cannot go into the one file {output}", "name a folder")
     return Naming("folder" if is_folder else "file", output, format)
 
 
@@ -154,7 +156,7 @@ def check_inside(target: Path, root: Path | None) -> None:
     Raises:
         OutputError: with where it leads.
     """
-    if root is None:
+    if root is None or url_of(target) is not None:  # no links there
         return
     parent, top = os.path.realpath(target.parent), os.path.realpath(root)
     if parent != top and not parent.startswith(top.rstrip(os.sep) + os.sep):

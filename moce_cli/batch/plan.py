@@ -11,6 +11,8 @@ from moce_cli.batch.finding import STANDARD, Wanted
 from moce_cli.batch.jobs import Job, Shard, check_collisions, check_existing, list_jobs
 from moce_cli.batch.journal import NAME, Work, read_book
 from moce_cli.batch.naming import choose_naming
+from moce_cli.batch.remote import is_folder, url_of
+from moce_cli.batch.remote_journal import local_copy
 from moce_cli.batch.resume import Resume
 from moce_cli.errors import UsageError
 
@@ -72,6 +74,12 @@ class Request:
     @property
     def journal_path(self) -> Path | None:
         """Where the journal is; None where none is kept: for one picture, unless asked for."""
+        place = self.journal_place
+        return place if place is None or url_of(place) is None else local_copy(place)
+
+    @property
+    def journal_place(self) -> Path | None:
+        """Where it is meant to be; in another store there is a copy of it."""
         if self.journal is not None:
             return Path(self.journal)
         inputs = [*self.wanted.inputs, *self.wanted.listed]
@@ -108,6 +116,8 @@ class Request:
 def _beside(first: str) -> Path:
     """The folder where results go that go beside their pictures: the first one's."""
     path = Path(first)
+    if url_of(first) is not None:
+        return path if is_folder(first) else path.parent
     if os.path.isdir(path):  # `Path.is_dir` raises for a name that is too long
         return path
     fixed = itertools.takewhile(lambda part: "*" not in part and "?" not in part, path.parts[:-1])

@@ -25,6 +25,7 @@ from moce_cli.batch.jobs import Job
 from moce_cli.batch.pipeline import POLL_SECONDS, Event, Stop
 from moce_cli.batch.ray_ledger import Ledger
 from moce_cli.batch.ray_worker import RayWorker, Recipe
+from moce_cli.batch.remote import url_of
 from moce_cli.batch.workers import Maker
 from moce_cli.errors import DeviceError, MoceError, UsageError
 
@@ -32,8 +33,10 @@ log = logging.getLogger(__name__)
 
 MOST_PORTION = 32
 """Pictures that a worker is given at once."""
-PORTIONS = 8
+PORTIONS = 4
 """That each worker gets at least, so that none waits long for the last one."""
+END_SECONDS = 60
+"""For so long workers may take to stop."""
 LOCAL = "local"
 
 
@@ -116,12 +119,27 @@ class RayWorkers:
         return
 
     def _listen(self, todo: list[Job]) -> Iterator[Done]:
-        import ray
-
         left = {str(_absolute(job).target): job for job in todo}
         ledger = self._ledger()
         rows: queue.SimpleQueue[bytes | Exception | None] = queue.SimpleQueue()
-        threading.Thread(target=self._flow, args=(todo, ledger, rows), daemon=True).start()
+        flow = threading.Thread(target=self._flow, args=(todo, ledger, rows), daemon=True)
+        flow.start()
+        try:
+            yield from self._sort(ledger, rows, left)
+        finally:
+            if flow.is_alive():
+                self._stop.set()
+                ledger.stop.remote()
+                flow.join(END_SECONDS)
+
+    def _sort(
+        self,
+        ledger: Any,  # noqa: ANN401 -- Ray makes the class of a handle as it runs
+        rows: queue.SimpleQueue[bytes | Exception | None],
+        left: dict[str, Job],
+    ) -> Iterator[Done]:
+        import ray
+
         said = False
         while True:
             if self._stop.is_set() and not said:
@@ -137,13 +155,17 @@ class RayWorkers:
                 raise DeviceError(
                     f"the Ray cluster failed: {_first_line(row)}", "run again with --resume and -v"
                 ) from row
-            told: Done | MoceError | None = pickle.loads(row)
+            told: Done | MoceError | int = pickle.loads(row)
             if isinstance(told, MoceError):
                 raise told
-            job = left.pop(str(told.job.target), None) if told is not None else None
-            if told is not None and job is not None:
+            if isinstance(told, int):
+                ledger.forget.remote(told)
+                continue
+            if (job := left.pop(str(told.job.target), None)) is not None:
                 skip, earlier = told.job.skip, told.job.earlier
                 yield replace(told, job=replace(job, skip=skip, earlier=earlier))
+        if died := ray.get(ledger.deaths.remote()):
+            log.warning("workers died %d times; what they held was done by others", died)
         for job in [] if self._stop.is_set() else left.values():
             lost = DeviceError(f"{job.name}: the cluster lost it", "run again with --resume")
             yield Done(job, error=lost)
@@ -220,7 +242,9 @@ class RayWorkers:
 def _absolute(job: Job) -> Job:
     """Workers have working folders of their own."""
     places = (job.source, job.target, job.root)
-    source, target, root = (None if p is None else Path(os.path.abspath(p)) for p in places)
+    source, target, root = (
+        p if p is None or url_of(p) else Path(os.path.abspath(p)) for p in places
+    )
     return replace(job, source=source, target=target, root=root)
 
 
@@ -232,6 +256,7 @@ def _first_line(error: Exception) -> str:
 def _quiet() -> None:
     """Before Ray is imported: nothing is sent anywhere, and only we speak."""
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    os.environ["RAY_ENABLE_AUTO_CONNECT"] = "0"  # a late call must not begin a cluster of its own
     os.environ["RAY_DATA_DISABLE_PROGRESS_BARS"] = "1"
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # what matters comes as an exception
     os.environ["RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO"] = "0"  # what Ray will do, without its warning
@@ -261,6 +286,8 @@ def _connected(cluster: Cluster) -> Generator[None, None, None]:
             "give --address HOST:PORT, or leave it out for one on this machine",
         ) from error
     logging.getLogger("ray.data").setLevel(logging.ERROR)
+    with contextlib.suppress(ImportError):  # Ray writes what happens to its workers to our stdout
+        setattr(importlib.import_module("ray._private.worker"), "_worker_logs_enabled", False)  # noqa: B010 -- no part of its interface does this
     try:
         if threading.current_thread() is threading.main_thread():
             for number, handler in ours.items():  # Ray puts its own in their place

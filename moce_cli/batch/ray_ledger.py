@@ -44,12 +44,14 @@ class Ledger:
         self._journal = Journal(journal, alone=False) if journal is not None else None
         self._portions: dict[int, _Portion] = {}
         self._stopping = False
+        self._deaths = 0
 
     def begin(self, number: int, names: list[str]) -> Past:
         """A worker takes a portion, for the first time or after another died at it."""
         before = self._portions.get(number)
         portion = self._portions[number] = before or _Portion(names)
         if before is not None:
+            self._deaths += 1
             left = [name for name in names if name not in portion.past.made]
             suspect = portion.current or (left[0] if left else None)
             if suspect is not None:
@@ -82,8 +84,13 @@ class Ledger:
             portion.current = None
 
     def forget(self, number: int) -> None:
-        """All rows of a portion have arrived."""
-        self._portions.pop(number, None)
+        """All rows of a portion have arrived; its lines are kept, should it be done again."""
+        if number in self._portions:
+            self._portions[number].past.made.clear()
+
+    def deaths(self) -> int:
+        """How often a worker died at a portion."""
+        return self._deaths
 
     def stop(self) -> None:
         """Nothing more is to be begun."""

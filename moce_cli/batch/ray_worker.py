@@ -75,11 +75,11 @@ class RayWorker:
         for told in self._portion(number, jobs):
             yield {"done": [pickle.dumps(told)]}
 
-    def _portion(self, number: int, jobs: list[Job]) -> Iterator[Done | MoceError | None]:
+    def _portion(self, number: int, jobs: list[Job]) -> Iterator[Done | MoceError | int]:
         import ray
 
         if ray.get(self._ledger.stopping.remote()):
-            yield None
+            yield number
             return
         past: Past = ray.get(self._ledger.begin.remote(number, [str(j.target) for j in jobs]))
         try:
@@ -100,7 +100,7 @@ class RayWorker:
                     done = self._as_made(event, past, desk)
                     self._ledger.made.remote(number, str(done.job.target), done)
                     yield done
-            yield None
+            yield number
         finally:
             over.set()
             asking.join()

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from moce_cli.batch.jobs import Job
 from moce_cli.batch.journal import Book, Entry, Work
+from moce_cli.batch.remote import exists
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,11 +36,11 @@ class Resume:
         if entry is None:
             return job
         same = self._same_work(entry) and entry.read is not None and entry.read.fits(job.source)
-        if same and entry.written is not None and entry.written.fits(job.target):
+        if same and entry.written is not None and entry.written.fits_result(job.target):
             return replace(job, skip="done", earlier=entry)
         if same and entry.own_fault and not self.retry_failed:
             return replace(job, skip="failed", earlier=entry)
-        if os.path.lexists(job.target) and self.book.wrote(job.target):
+        if exists(job.target) and self.book.wrote(job.target):
             return replace(job, replace=True)
         return job
 

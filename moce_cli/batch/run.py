@@ -14,10 +14,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from moce_cli.batch import remote
 from moce_cli.batch.desk import Desk, Done, Settings, failed
 from moce_cli.batch.jobs import Job
 from moce_cli.batch.journal import Stamp
 from moce_cli.batch.naming import check_inside
+from moce_cli.batch.remote import shown, url_of
 from moce_cli.batch.staging import place
 from moce_cli.errors import InputError, MoceError, OutputError
 from moce_cli.pictures import Picture, format_for, probe, read, write
@@ -70,6 +72,8 @@ def open_picture(source: Path | None, max_pixels: int, *, whole: bool = False) -
 
 def load(job: Job, desk: Desk) -> Loaded | Done:
     """The first step; a picture that can't be read is done, with the stamp of what was there."""
+    if job.source is not None and url_of(job.source) is not None:
+        return _load_from_elsewhere(job, job.source, desk)
     begun = time.perf_counter()
     stamp = None
     if desk.journal is not None and job.source is not None:
@@ -90,6 +94,23 @@ def load(job: Job, desk: Desk) -> Loaded | Done:
     if isinstance(made, Exception):
         return dataclasses.replace(failed(job, made, seconds), stamp=stamp)
     return Loaded(job, made, stamp, seconds)
+
+
+def _load_from_elsewhere(job: Job, source: Path, desk: Desk) -> Loaded | Done:
+    begun = time.perf_counter()
+    part = desk.staging.file(remote.spool(source))
+    try:
+        look = remote.fetch(source, part)
+        seconds = time.perf_counter() - begun
+        loaded = load(dataclasses.replace(job, source=part), desk)
+    finally:
+        part.unlink(missing_ok=True)
+    stamp = loaded.stamp and Stamp(look.size_bytes, look.mtime_ns, loaded.stamp.sha256)
+    seconds += loaded.seconds
+    made = dataclasses.replace(loaded, job=job, stamp=stamp, seconds=seconds)
+    if isinstance(made, Done) and made.error is not None:
+        made.error.message = made.error.message.replace(str(part), job.name)
+    return made
 
 
 def _same(path: Path, stamp: Stamp) -> bool:
@@ -145,24 +166,32 @@ def save(restored: Restored, desk: Desk) -> Done:
         seconds = restored.seconds + time.perf_counter() - begun
         return Done(job, report, None, (*report.notes, *lost), seconds)
     target = job.target
+    here = url_of(target) is None
     with _about(target):
-        check_inside(target, job.root)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        part = desk.staging.file(target)
+        if here:
+            check_inside(target, job.root)
+            target.parent.mkdir(parents=True, exist_ok=True)
+        part = desk.staging.file(target if here else remote.spool(target))
         try:
             lost = write(
                 picture, part, format=job.format or format_for(target), storage=settings.storage
             )
             if settings.preserve and job.source is not None:
-                _preserve(job.source, part)
+                if here and url_of(job.source) is None:
+                    _preserve(job.source, part)
+                else:
+                    lost = (*lost, "times and permissions are kept of local files alone")
             seconds = restored.seconds + time.perf_counter() - begun
             done = Done(job, report, None, (*report.notes, *lost), seconds)
             if desk.journal is not None:
                 desk.note(done, restored.stamp, Stamp.of(part))
-            place(part, target, replace=job.replace)
+            if here:
+                place(part, target, replace=job.replace)
+            else:
+                remote.put(part, target, replace=job.replace)
         except OutputError as error:  # said of a name that nobody has seen
-            message = error.message.replace(str(part), str(target))
-            message = message.replace(str(part.parent), str(target.parent))
+            message = error.message.replace(str(part), shown(target))
+            message = message.replace(str(part.parent), shown(target.parent))
             raise type(error)(message, error.hint) from error
         finally:
             with contextlib.suppress(OSError):
@@ -176,7 +205,7 @@ def _about(target: Path) -> Generator[None, None, None]:
         yield
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
-        raise OutputError(f"{target} can't be written: {reason}") from error
+        raise OutputError(f"{shown(target)} can't be written: {reason}") from error
 
 
 def _preserve(source: Path, part: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
+import tempfile
 import threading
 from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass
@@ -66,12 +67,15 @@ def run(request: Request, settings: Settings, machine: Machine, manner: Manner) 
         typer.Exit: some of several failed.
         KeyboardInterrupt: it was stopped.
     """
-    from moce_cli.batch import Work
+    from moce_cli.batch import Work, bring
     from moce_cli.errors import UsageError
 
     if machine.cluster is not None and request.watch:
         raise UsageError("--watch and --engine ray exclude each other", "drop one of them")
     path = request.journal_path
+    there = request.journal_place
+    if there is not None and there != path and request.resumes:
+        bring(there)
     kept = path is not None and (request.resumes or not manner.dry_run)
     sha256 = machine.weights_sha256() if kept else None
     work = Work(machine.model, sha256, settings.facts() | machine.facts())
@@ -111,15 +115,22 @@ def _desk(
     request: Request, settings: Settings, work: Work, jobs: list[Job]
 ) -> Generator[Desk, None, None]:
     """Journal and staging, open while the batch runs; what a killed run left is swept away."""
-    from moce_cli.batch import Desk, Journal, Staging, make_folders
+    from moce_cli.batch import CopiedJournal, Desk, Journal, Staging, make_folders
 
     path = request.journal_path
     if path is None or len(jobs) == 1:
         make_folders(jobs)  # of a batch each as it is needed: one that fails is not the end
-    journal = Journal(path) if path is not None else None
+    there = request.journal_place
+    if path is None or there is None:
+        journal = None
+    else:
+        journal = Journal(path) if path == there else CopiedJournal(there, path)
     staging = Staging.of_journal(path) if path is not None else Staging()
     if path is not None:
-        staging.sweep({path.parent} | {job.target.parent for job in jobs if job.target})
+        staging.sweep(
+            {path.parent, Path(tempfile.gettempdir())}
+            | {job.target.parent for job in jobs if job.target}
+        )
     try:
         yield Desk(settings, staging, work, journal)
     finally:
@@ -219,9 +230,10 @@ def _watched(request: Request, work: Work, stop: Stop) -> Iterator[Job]:
 
 
 def _check_readable(job: Job, max_pixels: int) -> None:
+    from moce_cli.batch.remote import url_of
     from moce_cli.pictures import probe
 
-    if job.source is not None and not job.skip:
+    if job.source is not None and not job.skip and url_of(job.source) is None:
         probe(job.source, max_pixels=max_pixels)
 
 

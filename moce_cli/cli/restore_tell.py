@@ -45,7 +45,10 @@ def row(done: Done) -> dict[str, object]:
 
 
 def _names(job: Job) -> dict[str, object]:
-    return {"input": str(job.source or "-"), "output": str(job.target or "-")}
+    return {
+        "input": job.name if job.source else "-",
+        "output": job.place if job.target else "-",
+    }
 
 
 def planned(job: Job) -> dict[str, object]:
@@ -58,7 +61,7 @@ def planned(job: Job) -> dict[str, object]:
 
 def plan_line(job: Job) -> str:
     """A picture that would be restored, in a line."""
-    line = f"{job.name} -> {job.target or 'standard output'}"
+    line = f"{job.name} -> {job.place}"
     if job.skip:
         return f"{line}: skipped, {REASONS[job.skip]}"
     return f"{line}: replaced" if job.replace else line
@@ -71,7 +74,7 @@ def line(done: Done) -> str:
     name = done.job.name
     if done.error:
         return f"{name}: failed{' before' if done.earlier else ''}"
-    target = str(done.job.target) if done.job.target else "standard output"
+    target = done.job.place
     if done.report is None:
         return f"{name}: skipped, {Path(target).name} is {_state(done.job)}"
     report = done.report
