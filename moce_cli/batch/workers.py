@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import multiprocessing
 import multiprocessing.connection
+import os
 import queue
 import signal
 import threading
@@ -240,6 +241,7 @@ class Workers:
 def _serve(line: Connection, make: Maker, recipe: _Recipe) -> None:
     """A worker's life; it ends when its parent says so, or is no more."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to all: the parent passes it on
+    threading.Thread(target=_die_with_parent, daemon=True).start()
     stop = threading.Event()
     staging = Staging(recipe.tag)
     journal = Journal(recipe.journal, alone=False) if recipe.journal else None
@@ -267,3 +269,11 @@ def _serve(line: Connection, make: Maker, recipe: _Recipe) -> None:
     finally:
         staging.close()
         line.close()
+
+
+def _die_with_parent() -> None:
+    """End at once with a parent that was killed: the run that goes on must meet nobody at work."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        multiprocessing.connection.wait([parent.sentinel])
+        os._exit(1)

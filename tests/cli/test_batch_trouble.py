@@ -54,7 +54,7 @@ def test_killed_at_random_moments_and_resumed(model_file, tmp_path, count, kills
     """Nothing partial, nothing done twice, nothing of the inputs touched, all there at the end."""
     photos, out = tmp_path / "photos", tmp_path / "out"
     make_pictures(photos, count)
-    inputs = state(photos)
+    inputs, folder_time = state(photos), photos.stat().st_mtime_ns
     words = (
         photos, "-o", out, "--resume", "--model", model_file, "--threads", 1,
         "--precision", "fp32", "--json",
@@ -84,6 +84,7 @@ def test_killed_at_random_moments_and_resumed(model_file, tmp_path, count, kills
     assert len(final) == count
     assert {name: final[name] for name in kept} == kept
     assert state(photos) == inputs
+    assert photos.stat().st_mtime_ns == folder_time, "nothing came or went beside the inputs"
     left = [p.name for p in out.iterdir() if p.name.startswith(".")]
     assert left == [".moce-journal.jsonl"], "what the kills left is swept away"
     from moce_cli.restoration import Restorer

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -64,6 +65,33 @@ def test_a_killed_workers_pictures_are_done_by_another(photos, model_file, moce,
     for path in alone.glob("*.png"):
         with Image.open(path) as a, Image.open(out / path.name) as b:
             assert np.array_equal(np.asarray(a), np.asarray(b))
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/task"), reason="no /proc here")
+def test_workers_end_with_a_killed_parent_and_the_rest_is_resumed(photos, model_file, tmp_path):
+    """Else they would put their pictures in the way of the run that goes on."""
+    out = tmp_path / "out"
+    process = subprocess.Popen(
+        words(photos, out, model_file), stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    process.stdout.readline()
+    workers = [pid for pid in children(process.pid) if is_worker(pid)]
+    process.kill()
+    process.communicate(timeout=5)  # they hold its streams: closed means that they are gone
+    assert len(workers) == 2
+    until = time.monotonic() + 5
+    while any(os.path.exists(f"/proc/{pid}/exe") for pid in workers):
+        assert time.monotonic() < until, "a worker outlives its parent"
+        time.sleep(0.01)
+    before = {p: p.stat().st_mtime_ns for p in out.glob("*.png")}
+    assert len(before) < 12
+    rest = subprocess.run(
+        words(photos, out, model_file, "--resume"), capture_output=True, check=False
+    )
+    assert rest.returncode == 0, rest.stderr
+    assert len(list(out.glob("*.png"))) == 12
+    assert {p: p.stat().st_mtime_ns for p in before} == before
+    assert [p.name for p in out.iterdir() if p.name.startswith(".")] == [".moce-journal.jsonl"]
 
 
 def test_an_interrupt_reaches_all_workers(photos, model_file, tmp_path):
