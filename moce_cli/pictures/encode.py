@@ -18,6 +18,7 @@ from moce_cli.pictures.picture import Picture, Source, to_depth
 from moce_cli.pictures.storage import SUBSAMPLINGS, Storage
 
 DEFAULT_QUALITY = 95
+MOST_PLAYS = 65535  # of a WebP; a GIF counts as many repeats
 AVIF_QUALITY = 90
 # The luminance table of quality 90 sums to this; a source's tables are kept if they are as fine.
 FINE_LUMINANCE_SUM = 736
@@ -125,7 +126,7 @@ def _webp(frames: Frames, storage: Storage, *, lossless: bool) -> bytes:
             "save_all": True,
             "append_images": [_image(frame) for frame in frames[1:]],
             "duration": timing(frames),
-            "loop": source.loops or 0,
+            "loop": min(source.loops or 0, MOST_PLAYS),
         }
     _image(first).save(
         out,

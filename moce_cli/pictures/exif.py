@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import itertools
 import re
 import struct
 from fractions import Fraction
@@ -221,6 +222,8 @@ def without_orientation(exif: bytes) -> bytes:
 def facts(exif: bytes) -> dict[tuple[int, int], bytes]:
     """(table, tag): value, of what a block says of a picture; those of its makers' notes aside.
 
+    Nothing of a damaged block, whose values lie on its tables: they change with those.
+
     Raises:
         DamagedError: the block's tables can't be read.
     """
@@ -229,12 +232,30 @@ def facts(exif: bytes) -> dict[tuple[int, int], bytes]:
     found = {
         (0, tag): e.data for tag, e in main.items() if tag not in STRUCTURE and e.kind in SIZES
     }
+    places = [(0, 8), *_places(exif, tables, tables.first, main)]
     for pointer in (EXIF_POINTER, GPS_POINTER):
         found.pop((0, pointer), None)
         if pointer not in main:
             continue
         with contextlib.suppress(DamagedError):
-            table, _ = tables.read((*main[pointer].integers(tables.order), 0)[0])
+            at = (*main[pointer].integers(tables.order), 0)[0]
+            table, _ = tables.read(at)
+            places += _places(exif, tables, at, table)
             told = {(pointer, tag): e.data for tag, e in table.items() if e.kind in SIZES}
-            found |= {at: data for at, data in told.items() if at[1] not in _POINTERS}
+            found |= {key: data for key, data in told.items() if key[1] not in _POINTERS}
+    places.sort()
+    apart = all(end <= start for (_, end), (start, _) in itertools.pairwise(places))
+    return found if apart else {}
+
+
+def _places(
+    exif: bytes, tables: Directories, at: int, entries: dict[int, Entry]
+) -> list[tuple[int, int]]:
+    """From where to where a table and each of its longer values lie."""
+    (stored,) = struct.unpack_from(tables.order + "H", exif, at)
+    found = [(at, at + 2 + 12 * stored)]
+    for one in entries.values():
+        if len(one.data) > 4:
+            (start,) = struct.unpack_from(tables.order + "I", exif, one.at + 8)
+            found.append((start, start + len(one.data)))
     return found

@@ -41,7 +41,7 @@ def encode(
             "disposal": 2,
         }
         if source.loops != 1:
-            options["loop"] = max(0, (source.loops or 0) - 1)  # GIF counts the repeats
+            options["loop"] = min(max(0, (source.loops or 0) - 1), 65535)  # GIF counts the repeats
     if source.text:
         options["comment"] = "\n".join(text for _, text in source.text).encode("utf-8")
     if any(frame.alpha is not None for frame in frames):
