@@ -127,9 +127,16 @@ class Tiff:
 
         Raises:
             UnsupportedError: with what they are.
-            DamagedError: they lie outside the file.
+            DamagedError: they are missing, or lie outside the file.
         """
-        places = self.values(TILE_OFFSETS) or self.values(STRIP_OFFSETS)
+        tiles = self.values(TILE_OFFSETS)
+        places = tiles or self.values(STRIP_OFFSETS)
+        width, height = self.value(WIDTH), self.value(HEIGHT)
+        across = self.value(TILE_WIDTH, width) if tiles else width
+        rows = self.value(TILE_HEIGHT, height) if tiles else self.value(STRIP_ROWS, height)
+        wanted = -(-width // max(across, 1)) * -(-height // max(rows, 1))
+        if len(places) < wanted:  # Pillow leaves them black
+            raise DamagedError(f"it has {len(places)} of {wanted} strips or tiles")
         if any(at >= self.tables.length for at in places):
             raise DamagedError(f"its pixels lie at {max(places)}, outside the file")
         kinds = {2: "signed", 3: "floating-point", 5: "complex", 6: "complex"}

@@ -181,6 +181,7 @@ POINTING = {
     "a list without end": tiff(
         *[t for t in layout(16, 256) if t[0] != 273], (273, 4, 2**32 - 1, 8), data=bytes(256)
     ),
+    "fewer strips than rows": tiff(*layout(160, 256, rows=1), data=bytes(256)),
     "a table of 65535": b"II*\0\x08\0\0\0\xff\xff" + bytes(40),
     "BigTIFF beyond 2^63": struct.pack("<2sHHHQ", b"II", 43, 8, 0, 2**64 - 8) + bytes(64),
 }  # fmt: skip
