@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -259,5 +260,8 @@ def make_folders(jobs: Sequence[Job]) -> None:
         except OSError as error:
             reason = (error.strerror or str(error)).lower()
             raise OutputError(f"the folder {folder} cannot be made: {reason}") from error
-        if not os.access(folder, os.W_OK | os.X_OK):
-            raise OutputError(f"the folder {folder} cannot be written to: permission denied")
+        try:
+            tempfile.TemporaryFile(dir=folder).close()  # also sees a disk that is only to be read
+        except OSError as error:
+            reason = (error.strerror or str(error)).lower()
+            raise OutputError(f"the folder {folder} cannot be written to: {reason}") from error

@@ -74,7 +74,7 @@ def test_inputs_on_a_read_only_disk(moce, picture, tmp_path, read_only):
     assert moce("restore", photos, "-o", tmp_path / "out").exit_code == 0
     beside = moce("restore", photos)
     assert beside.exit_code == 6
-    assert "cannot be written to" in beside.stderr
+    assert "cannot be written to: read-only" in beside.stderr
     assert [p.name for p in photos.iterdir()] == ["1.png"]
 
 
