@@ -165,7 +165,7 @@ class RayWorkers:
                 skip, earlier = told.job.skip, told.job.earlier
                 yield replace(told, job=replace(job, skip=skip, earlier=earlier))
         if died := ray.get(ledger.deaths.remote()):
-            log.warning("workers died %d times; what they held was done by others", died)
+            log.warning("deaths of workers: %d; what they held was done by others", died)
         for job in [] if self._stop.is_set() else left.values():
             lost = DeviceError(f"{job.name}: the cluster lost it", "run again with --resume")
             yield Done(job, error=lost)
