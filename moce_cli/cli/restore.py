@@ -20,6 +20,8 @@ EPILOG = """Examples:
 
   find . -name '*.jpg' -print0 | moce restore --files-from - -o 'out/{parent}/{stem}{ext}'
 
+  moce restore s3://bucket/photos -o s3://bucket/restored --engine ray --address auto
+
   cat a.png | moce restore - -o - > b.png
 """
 
@@ -28,7 +30,8 @@ def restore(
     inputs: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="INPUT", help="Files, folders, patterns in quotes, or - for a pipe."
+            metavar="INPUT",
+            help="Files, folders, URLs (s3://bucket/photos), patterns in quotes, or - for a pipe.",
         ),
     ] = None,
     output: Annotated[
