@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,7 +14,8 @@ from moce_cli.batch.finding import STANDARD, Found, Wanted, find, location
 from moce_cli.batch.journal import Entry
 from moce_cli.batch.naming import Naming, check_inside, choose_naming
 from moce_cli.batch.remote import exists, shown, url_of
-from moce_cli.errors import InputError, OutputError, OutputExistsError, UsageError
+from moce_cli.checkpoints.atomic import make_folder
+from moce_cli.errors import InputError, OutputExistsError, UsageError
 from moce_cli.pictures import format_for, format_named
 
 
@@ -253,15 +253,5 @@ def make_folders(jobs: Sequence[Job]) -> None:
         OutputError: one can't.
     """
     for folder in sorted({job.target.parent for job in jobs if job.target and not job.exists}):
-        if url_of(folder) is not None:
-            continue  # made with the first file
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            reason = (error.strerror or str(error)).lower()
-            raise OutputError(f"the folder {folder} cannot be made: {reason}") from error
-        try:
-            tempfile.TemporaryFile(dir=folder).close()  # also sees a disk that is only to be read
-        except OSError as error:
-            reason = (error.strerror or str(error)).lower()
-            raise OutputError(f"the folder {folder} cannot be written to: {reason}") from error
+        if url_of(folder) is None:  # others are made with the first file
+            make_folder(folder)

@@ -11,6 +11,22 @@ from pathlib import Path
 from moce_cli.errors import OutputError, OutputExistsError
 
 
+def make_folder(folder: Path) -> None:
+    """Make a folder, and make sure that it can be written to.
+
+    Raises:
+        OutputError: it can't.
+    """
+    what = "made"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        what = "written to"
+        tempfile.TemporaryFile(dir=folder).close()  # also sees a disk that is only to be read
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise OutputError(f"the folder {folder} cannot be {what}: {reason}") from error
+
+
 def write_whole(path: Path, write: Callable[[Path], object], *, overwrite: bool) -> None:
     """Let `write` fill a file beside the place, then rename it.
 

@@ -14,6 +14,7 @@ def check_outputs(paths: Iterable[Path], *, overwrite: bool) -> None:
         OutputError: a path is a folder, or its folder cannot be made or written to;
             `OutputExistsError` if it is there and may not be replaced.
     """
+    from moce_cli.checkpoints.atomic import make_folder
     from moce_cli.errors import OutputError, OutputExistsError
 
     for path in paths:
@@ -21,10 +22,4 @@ def check_outputs(paths: Iterable[Path], *, overwrite: bool) -> None:
             raise OutputError(f"{path} is a folder", "name a file")
         if os.path.lexists(path) and not overwrite:
             raise OutputExistsError(f"{path} is there already", "add --overwrite")
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            reason = (error.strerror or str(error)).lower()
-            raise OutputError(f"the folder {path.parent} cannot be made: {reason}") from error
-        if not os.access(path.parent, os.W_OK | os.X_OK):
-            raise OutputError(f"the folder {path.parent} cannot be written to: permission denied")
+        make_folder(path.parent)
