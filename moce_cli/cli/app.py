@@ -104,6 +104,9 @@ def root(
 
 def main() -> None:
     """Entry point of the `moce` command."""
+    if "OMP_WAIT_POLICY" not in os.environ:
+        # threads that spin for long while they wait stop each other on a busy machine
+        os.environ.setdefault("GOMP_SPINCOUNT", "3000")
     if sys.stderr is None:  # pyright: ignore[reportUnnecessaryComparison] -- closed by the caller
         sys.stderr = open(os.devnull, "w")  # noqa: SIM115 -- open to the end
     for stream in (sys.stdout, sys.stderr):
