@@ -64,6 +64,15 @@ def workers(pid):
     return found
 
 
+def at_work(out, until):
+    """A worker in the middle of a portion: it keeps a folder from its first result to its last."""
+    while time.monotonic() < until:
+        for folder in out.glob(".moce-*-*-*"):
+            return int(folder.name.rpartition("-")[2])
+        time.sleep(0.01)
+    raise AssertionError("no worker has begun")
+
+
 def hidden(folder):
     return [p.name for p in folder.iterdir() if p.name.startswith(".")]
 
@@ -78,12 +87,13 @@ def test_a_killed_workers_pictures_are_done_by_another(photos, model_file, moce,
     out = tmp_path / "out"
     (photos / "05.png").write_bytes((photos / "05.png").read_bytes()[:300])
     process = begin(photos, out, model_file)
-    rows = [json.loads(process.stdout.readline())]
+    victim = at_work(out, time.monotonic() + 120)
     both = workers(process.pid)
     assert len(both) == 2
-    os.kill(both[0], signal.SIGKILL)
+    assert victim in both
+    os.kill(victim, signal.SIGKILL)
     rest, errors = process.communicate(timeout=240)
-    rows += map(json.loads, rest.splitlines())
+    rows = [json.loads(line) for line in rest.splitlines()]
     assert process.returncode == 1, errors  # the broken picture
     assert "Traceback" not in errors
     assert sorted(row["input"] for row in rows) == sorted(str(p) for p in photos.iterdir())
