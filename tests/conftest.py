@@ -6,6 +6,10 @@ import signal
 # before anything imports huggingface_hub: no test may reach the network by accident
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 
+# before torch is loaded: several test processes share the cores, and threads that spin while they
+# wait would stop each other
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
 # a shell starts what it puts in the background with Ctrl-C ignored, and children inherit that:
 # tests that send it must find the default
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
