@@ -1,7 +1,10 @@
 """Shared by all tests."""
 
+import logging
 import os
 import signal
+
+import pytest
 
 # before anything imports huggingface_hub: no test may reach the network by accident
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
@@ -14,3 +17,12 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 # tests that send it must find the default
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(autouse=True)
+def _usual_log_level():
+    """A command that was told to be quiet leaves the next test's warnings alone."""
+    ours = logging.getLogger("moce_cli")
+    level = ours.level
+    yield
+    ours.setLevel(level)
