@@ -27,17 +27,7 @@ EPILOG = options.examples(
 
 
 def bench(
-    models: Annotated[
-        list[str],
-        typer.Option(
-            "--model",
-            "-m",
-            help="A name from `moce models ls`, a file, org/repo\\[@revision], or preset:NAME; "
-            "may be given several times.",
-            rich_help_panel="What to measure",
-            autocompletion=options.known_models,
-        ),
-    ] = [DEFAULT_MODEL],  # noqa: B006 -- Typer copies it
+    models: options.Models = [DEFAULT_MODEL],  # noqa: B006 -- Typer copies it
     sizes: Annotated[
         list[str],
         typer.Option(

@@ -33,17 +33,7 @@ def evaluate(
             show_default=False,
         ),
     ],
-    models: Annotated[
-        list[str],
-        typer.Option(
-            "--model",
-            "-m",
-            help="A name from `moce models ls`, a file, org/repo\\[@revision], or preset:NAME; "
-            "may be given several times.",
-            rich_help_panel="Model",
-            autocompletion=options.known_models,
-        ),
-    ] = [DEFAULT_MODEL],  # noqa: B006 -- Typer copies it
+    models: options.Models = [DEFAULT_MODEL],  # noqa: B006 -- Typer copies it
     suite: Annotated[
         list[str] | None,
         typer.Option(

@@ -44,6 +44,17 @@ Model = Annotated[
         autocompletion=known_models,
     ),
 ]
+Models = Annotated[
+    list[str],
+    typer.Option(
+        "--model",
+        "-m",
+        help="A name from `moce models ls`, a file, org/repo\\[@revision], or preset:NAME; "
+        "may be given several times.",
+        rich_help_panel="Model",
+        autocompletion=known_models,
+    ),
+]
 ModelName = Annotated[
     str,
     typer.Argument(
