@@ -5,6 +5,8 @@ kept by one actor on the machine where the run began, so that its lines come bef
 as in any other batch, wherever the workers are.
 """
 
+# pyright: reportMissingImports=false
+# ray is an extra, half a gigabyte with what it needs: types are checked without it too
 from __future__ import annotations
 
 import contextlib

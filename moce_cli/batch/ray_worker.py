@@ -1,5 +1,7 @@
 """A worker of a cluster: an actor that holds the network, and is given portions of paths."""
 
+# pyright: reportMissingImports=false
+# ray is an extra, half a gigabyte with what it needs: types are checked without it too
 from __future__ import annotations
 
 import pickle
