@@ -35,6 +35,7 @@ class Canvas:
         pixels: `(H, W, C)`, C 1 or 3; uint8, uint16 or float32.
         shown: the same, hidden colours carried on: see `Canvas.of`.
         encoding: of the pixels; None for sRGB's.
+        alpha: `(H, W)`, which goes back as it came; or None.
         hidden: `(H, W)` bool, where alpha is 0; or None.
         weight: `(H, W)` float32 in [0, 1], how much is restored where; None for all everywhere.
         strength: 1 is the result, 0 the input.
@@ -43,6 +44,7 @@ class Canvas:
     pixels: Array
     shown: Array
     encoding: Encoding | None = None
+    alpha: Array | None = None
     hidden: Array | None = None
     weight: Float | None = None
     strength: float = 1.0
@@ -62,7 +64,7 @@ class Canvas:
         if alpha is not None:
             shown = carried_on(pixels, alpha)
             hidden = alpha == 0 if shown is not pixels else None
-        return cls(pixels, shown, encoding, hidden, weight, strength)
+        return cls(pixels, shown, encoding, alpha, hidden, weight, strength)
 
     @property
     def height(self) -> int:
@@ -86,9 +88,14 @@ class Canvas:
             self,
             pixels=self.pixels[part],
             shown=self.shown[part],
+            alpha=None if self.alpha is None else self.alpha[part],
             hidden=None if self.hidden is None else self.hidden[part],
             weight=None if self.weight is None else self.weight[part],
         )
+
+    def rows(self, top: int, bottom: int) -> Canvas:
+        """Rows of the canvas, which share its memory."""
+        return self.cut(top, 0, bottom - top, self.width)
 
     def asks_for(self, tile: Tile) -> bool:
         """Whether anything in the tile is to be restored."""

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Sequence, Set
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from moce_cli.errors import DeviceError
 from moce_cli.network import MoCEIR, Routing, force
-from moce_cli.restoration.canvas import Array, Canvas, Float
+from moce_cli.restoration.canvas import Canvas, Float
 from moce_cli.restoration.judge import Judge
 from moce_cli.restoration.plan import Plan, sample_size
 from moce_cli.restoration.report import Tally
+from moce_cli.restoration.view import Sink, View, Work, lowered
 from moce_cli.runtime import Precision, torch_dtype
 from moce_cli.tiling import (
     MULTIPLE,
@@ -37,15 +37,16 @@ class NotFiniteError(Exception):
     """The network returned NaN or infinity."""
 
 
+_ROWS_AT_ONCE = 64
+"""Rows that are finished together: enough to be quick, few enough to be small."""
 _TURNS = [(turns, flip) for flip in (False, True) for turns in range(4)]
 """Eight ways to look at a picture; the first leaves it as it is."""
 
 
 @dataclass(slots=True)
 class Outcome:
-    """A restored array and what is known of how it was made."""
+    """What is known of how a picture was restored."""
 
-    pixels: Array
     tally: Tally
     plan: Plan
     grid: TileGrid
@@ -66,41 +67,39 @@ class Engine:
 
     def restore(
         self,
-        picture: Array | Canvas,
+        view: View,
         plan: Plan,
+        sink: Sink,
         *,
         routing: str = "image",
         ensemble: bool = False,
         progress: Progress | None = None,
     ) -> Outcome:
-        """Restore one picture.
+        """Restore one picture, from top to bottom.
 
         Args:
-            picture: `(H, W, C)`, C 1 or 3; uint8, uint16, or float32 in [0, 1]; or a canvas.
+            view: the picture as the network sees it; a canvas is one.
             plan: tile, overlap and batch.
+            sink: is given the finished rows, in order, in the picture's own type.
             routing: `image`, `tile` or an expert's number.
             ensemble: the mean over eight flips and rotations of each tile.
             progress: called after every batch of tiles.
-
-        Returns:
-            the result in the type and shape of the input.
 
         Raises:
             DeviceError: out of memory at the smallest tile.
             NotFiniteError: the network's output is not finite.
         """
-        canvas = picture if isinstance(picture, Canvas) else Canvas.of(picture)
-        height, width = canvas.height, canvas.width
+        height, width = view.height, view.width
         tally, notes, seam = Tally(self.config, 8 if ensemble else 1), list[str](), SeamMeter()
-        judge, result = Judge(), np.empty_like(canvas.pixels)
+        judge = Judge()
         pinned: Routing | None = None
         top = 0  # rows above are finished
         while True:
             # after a back-off the next grid begins a little above, to give its first rows context
             start = max(0, top - plan.overlap)
-            rest = canvas.cut(start, 0, height - start, width)
             grid = plan.grid(height - start, width)
-            asked = {tile for tile in grid if rest.asks_for(tile)}
+            asked = {tile for tile in grid if view.asks_for(lowered(tile, start))}
+            work = Work(view, start, grid, asked, plan.batch)
             total = tally.tiles + len(asked)
 
             def on_tiles(total: int = total) -> None:
@@ -110,23 +109,21 @@ class Engine:
             try:
                 ready: dict[Tile, Float] = {}
                 if pinned is None:
-                    pinned, ready = self._pin(rest, grid, asked, plan.batch, routing, tally)
+                    pinned, ready = self._pin(work, routing, tally)
                     on_tiles()
                 seam.follow(grid, start)
-                for rows, until in self._bands(
-                    rest, grid, asked, plan.batch, pinned, tally, ready, on_tiles
-                ):
-                    until += start
-                    if until <= top:
-                        continue
-                    rows = rows[-(until - top) :]
-                    band = canvas.cut(top, 0, until - top, width)
-                    result[top:until], seen, made = band.finish(rows)
-                    seam.add(made, seen, top)
-                    where = ... if band.weight is None else band.weight > 0
-                    judge.add(seen[where], rows[where].clip(0, 1))
-                    top = until
-                return Outcome(result, tally, plan, grid, seam.score, judge.complaint, notes)
+                for band, rows, at in self._bands(work, pinned, tally, ready, on_tiles):
+                    skip = max(0, top - at)  # those above are finished already
+                    for first in range(skip, len(rows), _ROWS_AT_ONCE):
+                        part = rows[first : first + _ROWS_AT_ONCE]
+                        piece = band.rows(first, first + len(part))
+                        pixels, seen, made = piece.finish(part)
+                        sink(pixels, piece)
+                        seam.add(made, seen, at + first)
+                        where = ... if piece.weight is None else piece.weight > 0
+                        judge.add(seen[where], part[where].clip(0, 1))
+                        top = at + first + len(part)
+                return Outcome(tally, plan, grid, seam.score, judge.complaint, notes)
             except RuntimeError as error:
                 plan = self._back_off(plan, grid, error, notes)
 
@@ -144,13 +141,7 @@ class Engine:
         return plan
 
     def _pin(
-        self,
-        canvas: Canvas,
-        grid: TileGrid,
-        asked: Set[Tile],
-        batch: int,
-        routing: str,
-        tally: Tally,
+        self, work: Work, routing: str, tally: Tally
     ) -> tuple[Routing | None, dict[Tile, Float]]:
         """The routing for all tiles, and those that are restored already.
 
@@ -160,6 +151,7 @@ class Engine:
         Returns:
             None where each tile chooses.
         """
+        grid, asked = work.grid, work.asked
         if routing not in ("image", "tile"):
             pinned: Routing = [
                 force(int(routing), self.config.num_experts)
@@ -169,47 +161,48 @@ class Engine:
             return pinned, {}
         if routing == "tile" or len(asked) < 2:
             return None, {}
-        most = sample_size(batch, grid.rows.size * grid.columns.size)
+        most = sample_size(work.batch, grid.rows.size * grid.columns.size)
         sample = [tile for tile in sample_tiles(grid, most) if tile in asked]
         if len(asked) < len(grid):
             ordered = [tile for tile in grid if tile in asked]
             count = min(most, len(ordered))
             sample = [ordered[i * len(ordered) // count] for i in range(count)]
+        seen = [work.seen(tile) for tile in sample]
         while True:
             try:
-                restored, pinned = self._run(canvas, sample, None, turns=tally.turns, pool=True)
+                restored, pinned = self._run(seen, None, turns=tally.turns, pool=True)
                 break
             except RuntimeError as error:
-                if not is_out_of_memory(error) or len(sample) == 1:
+                if not is_out_of_memory(error) or len(seen) == 1:
                     raise
-                sample = sample[: len(sample) // 2]
+                seen = seen[: len(seen) // 2]
         tally.decisions(pinned)
-        tally.cost(grid.rows.size, grid.columns.size, pinned, len(sample))
-        return pinned, dict(zip(sample, restored, strict=True))
+        tally.cost(grid.rows.size, grid.columns.size, pinned, len(seen))
+        return pinned, dict(zip(sample, restored, strict=False))  # of those that fitted
 
     def _bands(
         self,
-        canvas: Canvas,
-        grid: TileGrid,
-        asked: Set[Tile],
-        batch: int,
+        work: Work,
         pinned: Routing | None,
         tally: Tally,
         ready: dict[Tile, Float],
         on_tiles: Callable[[], None],
-    ) -> Iterator[tuple[Float, int]]:
-        """Finished rows, `(n, W, C)` in [0, 1] or a little beyond, and where they end."""
-        blender = BandBlender(grid, canvas.channels)
-        nothing = np.zeros((grid.rows.size, grid.columns.size, canvas.channels), np.float32)
+    ) -> Iterator[tuple[Canvas, Float, int]]:
+        """Finished rows, `(n, W, C)` in [0, 1] or a little beyond; the canvas below; its top."""
+        grid, batch = work.grid, work.batch
+        blender = BandBlender(grid, work.view.channels)
+        nothing = np.zeros((grid.rows.size, grid.columns.size, work.view.channels), np.float32)
         tops = grid.rows.starts
         for index, top in enumerate(tops):
             tiles = list(grid.row(top))
-            left = [tile for tile in tiles if tile not in ready and tile in asked]
+            left = [tile for tile in tiles if tile not in ready and tile in work.asked]
             made = {tile: ready.pop(tile) for tile in tiles if tile in ready}
             row: list[Routing] = []
             for at in range(0, len(left), batch):
                 some = left[at : at + batch]
-                restored, decisions = self._run(canvas, some, pinned, turns=tally.turns)
+                restored, decisions = self._run(
+                    [work.seen(tile) for tile in some], pinned, turns=tally.turns
+                )
                 tally.cost(grid.rows.size, grid.columns.size, decisions, len(some))
                 row.append(decisions)
                 made |= zip(some, restored, strict=True)
@@ -219,26 +212,21 @@ class Engine:
             for decisions in row if pinned is None else ():
                 tally.decisions(decisions)
             until = tops[index + 1] if index + 1 < len(tops) else grid.rows.length
-            yield blender.finish(until), until
-
-    def _batch(self, canvas: Canvas, tiles: Sequence[Tile]) -> Tensor:
-        """`(B, 3, h, w)` float32 in [0, 1] on the device."""
-        cut = np.stack([canvas.seen(tile) for tile in tiles])
-        batch = torch.from_numpy(cut).to(self.device).permute(0, 3, 1, 2)
-        return batch.expand(-1, 3, -1, -1)
+            rows = blender.finish(until)
+            yield work.strip(top).rows(0, until - top), rows, work.start + top
 
     @torch.inference_mode()
     def _run(
         self,
-        canvas: Canvas,
-        tiles: Sequence[Tile],
+        seen: Sequence[Float],
         pinned: Routing | None,
         *,
         turns: int = 1,
         pool: bool = False,
     ) -> tuple[Float, Routing]:
-        """`(B, h, w, C)` and the decisions, which further turns of a tile follow."""
-        batch = self._batch(canvas, tiles)
+        """`(B, h, w, C)` of B `(h, w, C)`, and the decisions, which further turns follow."""
+        batch = torch.from_numpy(np.stack(seen)).to(self.device)
+        batch = batch.permute(0, 3, 1, 2).expand(-1, 3, -1, -1)
         result = self.network.restore(batch, pinned, pool=pool)
         restored = result.restored
         for quarter, flip in _TURNS[1:turns]:
@@ -249,7 +237,7 @@ class Engine:
         restored = restored / turns if turns > 1 else restored
         if not bool(torch.isfinite(restored).all()):
             raise NotFiniteError
-        if canvas.channels == 1:
+        if seen[0].shape[2] == 1:
             restored = restored.mean(dim=1, keepdim=True)
         return restored.permute(0, 2, 3, 1).cpu().numpy(), result.routing
 

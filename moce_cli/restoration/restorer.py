@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, TypeVar, cast
@@ -24,6 +25,7 @@ from moce_cli.restoration.engine import Engine, NotFiniteError, Outcome, Progres
 from moce_cli.restoration.kinds import array_of, take_apart, tensor_like
 from moce_cli.restoration.plan import Plan, make_plan
 from moce_cli.restoration.report import Report, merged
+from moce_cli.restoration.view import Sink, View
 from moce_cli.restoration.where import How, Region, surroundings
 from moce_cli.runtime import Precision
 from moce_cli.tiling import MULTIPLE
@@ -245,23 +247,70 @@ class Restorer:
         plan = self.plan_for(box.height, box.width)
         log.info("%s on %s, %s", self.name, self.device, plan)
         notes = list(self._notes)
-        outcome, complaint = self._attempt(canvas, plan, how, progress)
+        restored = np.empty_like(canvas.pixels)
+
+        def fill() -> Sink:
+            done = 0
+
+            def sink(rows: Array, _: Canvas) -> None:
+                nonlocal done
+                restored[done : done + len(rows)] = rows
+                done += len(rows)
+
+            return sink
+
+        outcome = self._through(canvas, plan, how, fill, notes, progress)
+        report = self._report(outcome, height, width, begun, notes)
+        if weight is None:
+            return restored, report
+        whole = pixels.copy()
+        whole[box.top : box.top + box.height, box.left : box.left + box.width] = restored
+        return whole, report
+
+    def _through(
+        self,
+        view: View,
+        plan: Plan,
+        how: How,
+        begin: Callable[[], Sink],
+        notes: list[str],
+        progress: Progress | None,
+    ) -> Outcome:
+        """Through the network, once more in float32 if it comes to nothing.
+
+        Args:
+            view: of the picture.
+            plan: to begin with.
+            how: it is restored.
+            begin: called before the first row of each attempt.
+            notes: added to.
+            progress: as for `restore`.
+
+        Raises:
+            BadPictureError: it comes to nothing in float32 either.
+        """
+        outcome, complaint = self._attempt(view, plan, how, begin(), progress)
         if outcome is None and plan.precision != "fp32":
             notes.append(
                 f"{plan.precision} made no picture of it ({complaint}): done again in fp32"
             )
             log.warning(notes[-1])
             plan = dataclasses.replace(plan, precision="fp32")
-            outcome, complaint = self._attempt(canvas, plan, how, progress)
+            outcome, complaint = self._attempt(view, plan, how, begin(), progress)
         if outcome is None:
             raise BadPictureError(
                 f"{self.name} made no picture of this input, in float32 either: {complaint}",
                 "try another --model, and report the picture if you can share it",
             )
-        report = Report(
+        return outcome
+
+    def _report(
+        self, outcome: Outcome, height: int, width: int, begun: float, notes: Sequence[str]
+    ) -> Report:
+        return Report(
             model=self.name,
             device=str(self.device),
-            precision=plan.precision,
+            precision=outcome.plan.precision,
             height=height,
             width=width,
             tile_size=(outcome.grid.rows.size, outcome.grid.columns.size),
@@ -276,14 +325,9 @@ class Restorer:
             notes=(*notes, *outcome.notes),
             tile_experts=outcome.tally.tile_experts() if self._routing == "tile" else (),
         )
-        if weight is None:
-            return outcome.pixels, report
-        whole = pixels.copy()
-        whole[box.top : box.top + box.height, box.left : box.left + box.width] = outcome.pixels
-        return whole, report
 
     def _attempt(
-        self, canvas: Canvas, plan: Plan, how: How, progress: Progress | None
+        self, view: View, plan: Plan, how: How, sink: Sink, progress: Progress | None
     ) -> tuple[Outcome | None, str | None]:
         """What was made; or None, and what was wrong with it: see `Judge`."""
         engine = self._engines.get(plan.precision)
@@ -293,7 +337,7 @@ class Restorer:
         torch.set_num_threads(self._threads)  # of the whole process: another restorer may differ
         try:
             outcome = engine.restore(
-                canvas, plan, routing=self._routing, ensemble=how.ensemble, progress=progress
+                view, plan, sink, routing=self._routing, ensemble=how.ensemble, progress=progress
             )
         except NotFiniteError:
             return None, "values that are no numbers"

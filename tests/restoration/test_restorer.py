@@ -109,10 +109,10 @@ def test_a_tile_that_cannot_fit_is_refused_before_it_runs(monkeypatch):
 def test_a_whole_picture_that_runs_out_of_memory_is_cut_with_one_routing(monkeypatch):
     run = engine_module.Engine._run
 
-    def failing(self, pixels, tiles, pinned, **options):
-        if tiles[0].height * len(tiles) > 400:
+    def failing(self, seen, pinned, **options):
+        if len(seen[0]) * len(seen) > 400:
             raise torch.OutOfMemoryError
-        return run(self, pixels, tiles, pinned, **options)
+        return run(self, seen, pinned, **options)
 
     monkeypatch.setattr(engine_module.Engine, "_run", failing)
     calls = []
@@ -172,9 +172,9 @@ def test_a_tile_that_was_asked_for_its_routing_does_not_run_again(monkeypatch):
     monkeypatch.setattr("moce_cli.restoration.engine.sample_size", lambda *_: 3)
     run, seen = engine_module.Engine._run, []
 
-    def counting(self, pixels, tiles, pinned, **options):
-        seen.append(list(tiles))
-        return run(self, pixels, tiles, pinned, **options)
+    def counting(self, tiles, pinned, **options):
+        seen.append([tile.tobytes() for tile in tiles])
+        return run(self, tiles, pinned, **options)
 
     monkeypatch.setattr(engine_module.Engine, "_run", counting)
     result = restorer(tile=64, overlap=16).restore(noise(150, 200))
@@ -281,11 +281,11 @@ def test_out_of_memory_halves_the_tile_and_keeps_what_is_finished(monkeypatch, e
     picture = noise(200, 100)
     run, sizes = engine_module.Engine._run, []
 
-    def failing(self, pixels, tiles, pinned, **options):
-        sizes.append(tiles[0].height)
+    def failing(self, tiles, pinned, **options):
+        sizes.append(len(tiles[0]))
         if len(sizes) == 4:  # in the second row of tiles
             raise error
-        return run(self, pixels, tiles, pinned, **options)
+        return run(self, tiles, pinned, **options)
 
     monkeypatch.setattr(engine_module.Engine, "_run", failing)
     made = restorer(identity=True, tile=64, overlap=16)
@@ -312,11 +312,11 @@ def test_other_errors_are_not_taken_for_it(monkeypatch):
 def test_out_of_memory_while_pinning_asks_fewer_and_then_smaller_tiles(monkeypatch):
     run, asked = engine_module.Engine._run, []
 
-    def failing(self, pixels, tiles, pinned, **options):
-        asked.append((len(tiles), tiles[0].height))
-        if tiles[0].height > 32 or len(tiles) > 1:
+    def failing(self, tiles, pinned, **options):
+        asked.append((len(tiles), len(tiles[0])))
+        if len(tiles[0]) > 32 or len(tiles) > 1:
             raise torch.OutOfMemoryError
-        return run(self, pixels, tiles, pinned, **options)
+        return run(self, tiles, pinned, **options)
 
     monkeypatch.setattr(engine_module.Engine, "_run", failing)
     picture = noise(150, 150)
