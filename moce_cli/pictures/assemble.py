@@ -94,10 +94,7 @@ def _upright(found: Samples, facts: Facts, notes: list[str]) -> Picture:
     if pixels.shape[:2] != (header.height, header.width):
         raise DamagedError(f"its pixels are {pixels.shape[:2]}, not as its header says")
     notes = [*found.notes, *notes]
-    if header.mode.startswith("palette") and header.format != "GIF":
-        notes.append("the palette's colours became RGB")
-    elif header.depth < 8:
-        notes.append(f"its {header.depth}-bit samples became 8-bit ones")
+    notes += depth_notes(header)
     if pixels.dtype.kind == "f" and float(np.mean(pixels > 1)) > 0.5:
         notes.append("most of it is brighter than white (1.0): was it stored in another range?")
     source = replace(facts.source, icc=found.icc)
@@ -134,6 +131,13 @@ def _animation(file: BinaryIO, facts: Facts) -> Picture:
         timed = replace(facts.source, duration_ms=frame.duration_ms, loops=loops)
         pictures.append(_upright(frame.samples, replace(facts, source=timed), notes))
     return replace(pictures[0], further=tuple(pictures[1:]))
+
+
+def depth_notes(header: Header) -> list[str]:
+    """What became of samples of less than 8 bits."""
+    if header.mode.startswith("palette") and header.format != "GIF":
+        return ["the palette's colours became RGB"]
+    return [f"its {header.depth}-bit samples became 8-bit ones"] if header.depth < 8 else []
 
 
 def upright_source(source: Source, orientation: int, header: Header, notes: list[str]) -> Source:

@@ -9,19 +9,17 @@ import numpy as np
 from PIL import Image
 
 from moce_cli.errors import OutputError
-from moce_cli.pictures import avif, exr, iptc, png_write, tiff_write
+from moce_cli.pictures import avif, exr, jpeg_write, png_write, tiff_write
 from moce_cli.pictures import exif as exif_block
 from moce_cli.pictures.fitting import fit_frames, stripped
-from moce_cli.pictures.formats import FORMATS
+from moce_cli.pictures.formats import FORMATS, Format
 from moce_cli.pictures.gif_write import encode as encode_gif
-from moce_cli.pictures.picture import Picture, Source, to_depth
-from moce_cli.pictures.storage import SUBSAMPLINGS, Storage
+from moce_cli.pictures.jpeg_write import DEFAULT_QUALITY
+from moce_cli.pictures.picture import Picture, to_depth
+from moce_cli.pictures.storage import Storage
 
-DEFAULT_QUALITY = 95
 MOST_PLAYS = 65535  # of a WebP; a GIF counts as many repeats
 AVIF_QUALITY = 90
-# The luminance table of quality 90 sums to this; a source's tables are kept if they are as fine.
-FINE_LUMINANCE_SUM = 736
 _AVIF_SUBSAMPLINGS = {"444": "4:4:4", "422": "4:2:2", "420": "4:2:0"}
 Frames = tuple[Picture, ...]
 LOSSLESS = ("PNG", "TIFF", "BMP", "EXR")
@@ -57,12 +55,7 @@ def encode(picture: Picture, name: str, storage: Storage) -> Encoded:
     """
     known = FORMATS[name]
     for frame in (picture, *picture.further):
-        if max(frame.height, frame.width) > known.max_side:
-            raise OutputError(
-                f"{name} holds sides up to {known.max_side} pixels; this picture is "
-                f"{frame.width} x {frame.height}",
-                hint="PNG and TIFF hold it",
-            )
+        check_sides(frame.height, frame.width, known)
     if storage.strip_metadata:
         picture = stripped(picture)
     frames, notes = fit_frames(picture, known)
@@ -79,7 +72,7 @@ def encode(picture: Picture, name: str, storage: Storage) -> Encoded:
         data, frames, more = encode_gif(frames)
         notes = (*notes, *more)
     elif name == "BMP":
-        out, dpi = io.BytesIO(), _dpi(first.source) or (0, 0)  # else Pillow states 96
+        out, dpi = io.BytesIO(), (first.source.dpi or (0, 0))[::-1]  # else Pillow states 96
         _image(first).save(out, "BMP", dpi=dpi)
         data = out.getvalue()
     elif name == "WebP":
@@ -89,8 +82,22 @@ def encode(picture: Picture, name: str, storage: Storage) -> Encoded:
         data, frames, more = _avif(frames, storage)
         notes = (*notes, *more)
     else:
-        data = _jpeg(first, storage)
+        data = jpeg_write.encode(first, storage)
     return Encoded(data, tuple(dict.fromkeys(notes)), frames, lossless)
+
+
+def check_sides(height: int, width: int, known: Format) -> None:
+    """Refuse a picture whose sides a format can't state.
+
+    Raises:
+        OutputError: with what it holds.
+    """
+    if max(height, width) > known.max_side:
+        raise OutputError(
+            f"{known.name} holds sides up to {known.max_side} pixels; this picture is "
+            f"{width} x {height}",
+            hint="PNG and TIFF hold it",
+        )
 
 
 def _image(picture: Picture) -> Image.Image:
@@ -103,18 +110,10 @@ def _image(picture: Picture) -> Image.Image:
     return Image.fromarray(samples[:, :, 0] if samples.shape[2] == 1 else samples)
 
 
-def _dpi(source: Source) -> tuple[float, float] | None:
-    return None if source.dpi is None else (source.dpi[1], source.dpi[0])
-
-
 def timing(frames: Frames) -> list[int]:
     """How long each frame is shown, in whole milliseconds that do not drift."""
     ends = np.cumsum([frame.source.duration_ms or 0 for frame in frames]).round().astype(int)
     return np.diff(ends, prepend=0).tolist()
-
-
-def _number(storage: Storage, default: int) -> int:
-    return storage.quality if isinstance(storage.quality, int) else default
 
 
 def _webp(frames: Frames, storage: Storage, *, lossless: bool) -> bytes:
@@ -132,7 +131,7 @@ def _webp(frames: Frames, storage: Storage, *, lossless: bool) -> bytes:
         out,
         "WEBP",
         lossless=lossless,
-        quality=75 if lossless else _number(storage, DEFAULT_QUALITY),
+        quality=75 if lossless else storage.number(DEFAULT_QUALITY),
         exact=True,  # colours under full transparency stay
         icc_profile=source.icc,
         exif=source.exif or b"",
@@ -145,7 +144,7 @@ def _webp(frames: Frames, storage: Storage, *, lossless: bool) -> bytes:
 def _avif(frames: Frames, storage: Storage) -> tuple[bytes, Frames, tuple[str, ...]]:
     """With 10 or 12 bits where there is one deep frame, else with 8."""
     notes: tuple[str, ...] = ()
-    quality = _number(storage, AVIF_QUALITY)
+    quality = storage.number(AVIF_QUALITY)
     if frames[0].depth == 16:
         data = avif.encode_deep(frames[0], quality) if len(frames) == 1 else None
         if data is not None:
@@ -179,40 +178,3 @@ def _avif(frames: Frames, storage: Storage) -> tuple[bytes, Frames, tuple[str, .
         **options,
     )
     return out.getvalue(), frames, notes
-
-
-def _jpeg(picture: Picture, storage: Storage) -> bytes:
-    out, source = io.BytesIO(), picture.source
-    options: dict[str, object] = {}
-    wanted = storage.quality == "source" or (storage.quality is None and _fine(source))
-    if wanted and source.quantisation:
-        options["qtables"] = [list(table) for table in source.quantisation]
-        options["subsampling"] = source.subsampling or 0
-    else:
-        options["quality"] = _number(storage, DEFAULT_QUALITY)
-        options["subsampling"] = 0
-    if storage.subsampling:
-        options["subsampling"] = SUBSAMPLINGS[storage.subsampling]
-    if dpi := _dpi(source):
-        options["dpi"] = dpi
-    extra = iptc.segment(source.iptc) if source.iptc else b""
-    for _, text in source.text:  # `fit` has left comments alone
-        comment = text.encode("utf-8")
-        extra += b"\xff\xfe" + (len(comment) + 2).to_bytes(2, "big") + comment
-    if extra:
-        options["extra"] = extra
-    _image(picture).save(
-        out,
-        "JPEG",
-        icc_profile=source.icc,
-        exif=exif_block.PREFIX + source.exif if source.exif else b"",
-        xmp=source.xmp or b"",
-        **options,
-    )
-    return out.getvalue()
-
-
-def _fine(source: Source) -> bool:
-    """The source's own JPEG tables do not throw away what was restored."""
-    tables = source.quantisation
-    return bool(tables) and sum(tables[0]) <= FINE_LUMINANCE_SUM

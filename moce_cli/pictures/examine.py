@@ -9,7 +9,7 @@ from typing import Any, BinaryIO, cast
 from PIL import Image, JpegImagePlugin
 
 from moce_cli.errors import InputError
-from moce_cli.pictures import avif, exif, gif_blocks, iptc, png, tiff
+from moce_cli.pictures import avif, exif, gif_blocks, iptc, png, tiff, webp
 from moce_cli.pictures.decode import mode_name
 from moce_cli.pictures.exr import Exr, open_exr
 from moce_cli.pictures.heif import Heif, open_heif
@@ -57,7 +57,17 @@ class Facts:
             mode=self.source.mode,
             orientation=self.orientation,
             frames=self.frames,
+            indivisible=self._indivisible(),
         )
+
+    def _indivisible(self) -> str:
+        if self.tiff is not None:
+            return self.tiff.indivisible
+        if self.png is not None and self.png.interlaced:
+            return "its pixels are interlaced"
+        if self.image is not None and self.image.info.get("progressive"):
+            return "it is a progressive JPEG"
+        return ""
 
 
 def examine(file: BinaryIO, kind: str, *, max_pixels: int, check_data: bool) -> Facts:
@@ -82,7 +92,7 @@ def examine(file: BinaryIO, kind: str, *, max_pixels: int, check_data: bool) -> 
         facts = Facts(found.height, found.width, found.source, further=found)
     else:
         if kind == "WebP":
-            _check_size(*_webp_size(file), max_pixels)  # Pillow makes room as soon as it opens
+            _check_size(*webp.extent(file), max_pixels)  # Pillow makes room as soon as it opens
         if kind == "GIF":
             _check_size(*gif_blocks.extent(file), max_pixels)  # and for the widest of its frames
         facts = _pillow(file, kind)
@@ -191,37 +201,9 @@ def page(found: tiff.Tiff) -> Facts:
     )
 
 
-def _webp_size(file: BinaryIO) -> tuple[int, int]:
-    """(height, width) of a WebP's canvas. Source: RFC 9649."""
-    file.seek(12)
-    head = file.read(18)
-    kind, body = head[:4], head[8:]
-    if len(head) < 18:
-        raise DamagedError("it is cut short")
-    if kind == b"VP8X":
-        return 1 + int.from_bytes(body[7:10], "little"), 1 + int.from_bytes(body[4:7], "little")
-    if kind == b"VP8L":
-        bits = int.from_bytes(body[1:5], "little")
-        return 1 + (bits >> 14 & 0x3FFF), 1 + (bits & 0x3FFF)
-    if kind == b"VP8 ":
-        width, height = struct.unpack("<HH", body[6:10])
-        return height & 0x3FFF, width & 0x3FFF
-    raise DamagedError("its first chunk is unknown")
-
-
-def _webp_lossless(file: BinaryIO) -> bool:
-    file.seek(12)
-    while len(head := file.read(8)) == 8:
-        name, length = struct.unpack("<4sI", head)
-        if name in (b"VP8 ", b"VP8L"):
-            return name == b"VP8L"
-        file.seek(16 if name == b"ANMF" else length + length % 2, 1)
-    return False
-
-
 def _pillow(file: BinaryIO, kind: str) -> Facts:
     """JPEG, WebP, AVIF, BMP, GIF."""
-    lossy = kind in ("JPEG", "AVIF") or (kind == "WebP" and not _webp_lossless(file))
+    lossy = kind in ("JPEG", "AVIF") or (kind == "WebP" and not webp.is_lossless(file))
     depth, grey = 8, False
     chunks: tuple[tuple[bytes, bytes], ...] = ()
     if kind == "AVIF":

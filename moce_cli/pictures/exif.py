@@ -11,6 +11,7 @@ import io
 import itertools
 import re
 import struct
+from collections.abc import Callable
 from fractions import Fraction
 
 from moce_cli.pictures.ifd import (
@@ -141,36 +142,49 @@ def from_tiff(tables: Directories, first: dict[int, Entry]) -> bytes | None:
     order = tables.order
     block = bytearray(struct.pack(order + "2sHI", b"II" if order == "<" else b"MM", 42, 8))
 
-    def place(entries: list[Entry], tag: int) -> list[Entry]:
-        """Append a table; the entry that points to it."""
+    def place(entries: list[Entry], tag: int) -> Entry:
         at = len(block)
         block.extend(pack(entries, order, at))
-        return [entry(order, tag, LONG, at)]
+        return entry(order, tag, LONG, at)
 
-    def copy(parent: dict[int, Entry], tag: int, children: tuple[int, ...] = ()) -> list[Entry]:
-        """Append the table that `tag` points to, its children before it."""
-        pointer = parent.get(tag)
-        try:
-            found = tables.read((*pointer.integers(order), 0)[0])[0] if pointer else {}
-        except DamagedError:
-            return []
-        kept = [e for e in found.values() if e.tag not in _POINTERS and e.kind in SIZES]
-        for child in children:
-            kept += copy(found, child)
-        return place(kept, tag) if kept else []
-
-    kept = [
-        e
-        for e in first.values()
-        if e.tag not in STRUCTURE and e.tag not in _POINTERS and e.kind in SIZES
-    ]
-    kept += copy(first, EXIF_POINTER, (INTEROP_POINTER,)) + copy(first, GPS_POINTER)
+    kept = carried(tables, first, place)
     if not kept:
         return None
     main_at = len(block)
     block += pack(kept, order, main_at)
     struct.pack_into(order + "I", block, 4, main_at)
     return bytes(block)
+
+
+def carried(
+    tables: Directories, first: dict[int, Entry], place: Callable[[list[Entry], int], Entry]
+) -> list[Entry]:
+    """The tags of a first table that say something about the picture, further tables copied.
+
+    Args:
+        tables: what the first table comes from.
+        first: the table.
+        place: writes a further table somewhere; gives the entry, of this tag, that points to it.
+    """
+
+    def copy(parent: dict[int, Entry], tag: int, children: tuple[int, ...] = ()) -> list[Entry]:
+        """Copy the table that `tag` points to, its children before it."""
+        pointer = parent.get(tag)
+        try:
+            found = tables.read((*pointer.integers(tables.order), 0)[0])[0] if pointer else {}
+        except DamagedError:
+            return []
+        kept = [e for e in found.values() if e.tag not in _POINTERS and e.kind in SIZES]
+        for child in children:
+            kept += copy(found, child)
+        return [place(kept, tag)] if kept else []
+
+    kept = [
+        e
+        for e in first.values()
+        if e.tag not in STRUCTURE and e.tag not in _POINTERS and e.kind in SIZES
+    ]
+    return kept + copy(first, EXIF_POINTER, (INTEROP_POINTER,)) + copy(first, GPS_POINTER)
 
 
 def with_resolution(exif: bytes | None, dpi: tuple[float, float]) -> bytes:

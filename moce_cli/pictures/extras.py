@@ -13,6 +13,7 @@ PACKAGES = {
     "RAW": ("rawpy", "rawpy", "raw"),
     "EXR": ("OpenEXR", "OpenEXR", "exr"),
     "JXL": ("imagecodecs", "imagecodecs", "jxl"),
+    "a picture in bands": ("pyvips", "pyvips", "large"),
 }
 
 
@@ -30,7 +31,7 @@ def needed(kind: str, *, writing: bool = False) -> ModuleType:
     module, package, extra = PACKAGES[kind]
     try:
         return importlib.import_module(module)
-    except ImportError as error:
+    except (ImportError, OSError) as error:  # the latter: pyvips without its library
         wrong: type[MoceError] = OutputError if writing else InputError
         verb = "written" if writing else "read"
         raise wrong(

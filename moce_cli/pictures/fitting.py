@@ -19,6 +19,7 @@ from moce_cli.pictures.profile_write import alike, profile_of
 
 MAX_DPI = 65535  # what JPEG can state
 MARKER_BYTES = 65533  # of data in one JPEG segment
+CLIPPED = ", and what lies beyond black or white was clipped"
 _XMP_BYTES = MARKER_BYTES - 29  # behind its identifier
 _NAMES = {
     "icc": "colour profile",
@@ -58,13 +59,20 @@ def in_srgb_unless_said(fitted: Picture, before: Picture) -> Picture:
     return replace(fitted, pixels=to_depth(values, min(fitted.depth, 16)))
 
 
-def fit(picture: Picture, known: Format) -> tuple[Picture, tuple[str, ...]]:
+def fit(
+    picture: Picture, known: Format, *, size: tuple[int, int] | None = None
+) -> tuple[Picture, tuple[str, ...]]:
     """The picture as the format holds it, its further frames left alone.
 
     What says how colours are encoded becomes a profile where the format holds nothing else, and
     where it holds no profile either, colours are turned into sRGB.
+
+    Args:
+        picture: to fit.
+        known: the format.
+        size: (height, width) to state in the metadata; by default the picture's own.
     """
-    source, notes = _fit_metadata(picture, known)
+    source, notes = _fit_metadata(picture, known, size or (picture.height, picture.width))
     fitted = replace(picture, source=source)
     if "icc" in known.holds:
         fitted = _said(fitted, picture)
@@ -113,7 +121,7 @@ def whole_numbers(picture: Picture, depth: int, told: str, notes: list[str]) -> 
 
 def _clipping(values: Floats) -> str:
     outside = bool((values < -1e-3).any() or (values > 1 + 1e-3).any())
-    return ", and what lies beyond black or white was clipped" if outside else ""
+    return CLIPPED if outside else ""
 
 
 def _said(fitted: Picture, picture: Picture) -> Picture:
@@ -161,7 +169,9 @@ def _light(fitted: Picture, picture: Picture, notes: list[str]) -> Picture:
     return replace(fitted, pixels=values, alpha=alpha)
 
 
-def _fit_metadata(picture: Picture, known: Format) -> tuple[Source, list[str]]:
+def _fit_metadata(
+    picture: Picture, known: Format, size: tuple[int, int]
+) -> tuple[Source, list[str]]:
     notes: list[str] = []
     source = picture.source
     if source.dpi and not all(1 <= dots <= MAX_DPI for dots in source.dpi):
@@ -169,7 +179,7 @@ def _fit_metadata(picture: Picture, known: Format) -> tuple[Source, list[str]]:
         source = replace(source, dpi=None)
     if source.exif:
         try:
-            block = exif_block.upright(source.exif, height=picture.height, width=picture.width)
+            block = exif_block.upright(source.exif, height=size[0], width=size[1])
         except DamagedError as error:
             block = None
             notes.append(f"the EXIF data was dropped: {error}")

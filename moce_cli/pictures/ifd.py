@@ -12,7 +12,9 @@ import struct
 from collections.abc import Iterable
 from typing import BinaryIO, Literal, NamedTuple
 
-SHORT, LONG, UNDEFINED = 3, 4, 7
+SHORT, LONG, UNDEFINED, LONG8 = 3, 4, 7, 16
+MOST_CLASSIC = 2**32 - 1
+"""The last offset that a classic table can state."""
 SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4}
 BIG_SIZES = {16: 8, 17: 8, 18: 8}
 _CLASSIC, _BIG = (12, 4, "I", 2), (20, 8, "Q", 8)  # bytes of a tag, of its value; offset; count
@@ -138,30 +140,37 @@ class Directories:
         return self._unpack("Q" if self.big else "I", self._take(end, size))
 
 
-def pack(entries: Iterable[Entry], order: str, at: int) -> bytes:
-    """A classic table to stand at offset `at`, its longer values behind it.
+def pack(entries: Iterable[Entry], order: str, at: int, *, big: bool = False) -> bytes:
+    """A table to stand at offset `at`, its longer values behind it.
+
+    Args:
+        entries: the tags.
+        order: "<" or ">".
+        at: where it will stand.
+        big: as BigTIFF has it, else classic.
 
     Raises:
-        DamagedError: an offset would pass 4 GB.
+        DamagedError: an offset of a classic table would pass 4 GB.
     """
     entries = sorted(entries)
-    table = struct.pack(order + "H", len(entries))
+    entry_bytes, inline, code, head_bytes = _BIG if big else _CLASSIC
+    table = struct.pack(order + ("Q" if big else "H"), len(entries))
     values = b""
-    values_at = at + 2 + 12 * len(entries) + 4
+    values_at = at + head_bytes + entry_bytes * len(entries) + inline
     for entry in entries:
-        table += struct.pack(order + "HHI", entry.tag, entry.kind, entry.number)
-        if len(entry.data) <= 4:
-            table += entry.data.ljust(4, b"\0")
+        table += struct.pack(order + "HH" + code, entry.tag, entry.kind, entry.number)
+        if len(entry.data) <= inline:
+            table += entry.data.ljust(inline, b"\0")
             continue
         offset = values_at + len(values)
-        if offset + len(entry.data) > 0xFFFFFFFF:
+        if not big and offset + len(entry.data) > MOST_CLASSIC:
             raise DamagedError("its offsets pass 4 GB")
-        table += struct.pack(order + "I", offset)
+        table += struct.pack(order + code, offset)
         values += entry.data + b"\0" * (len(entry.data) % 2)
-    return table + b"\0\0\0\0" + values
+    return table + bytes(inline) + values
 
 
 def entry(order: str, tag: int, kind: int, *values: int) -> Entry:
-    """A tag of SHORT or LONG integers."""
+    """A tag of SHORT, LONG or LONG8 integers."""
     data = struct.pack(f"{order}{len(values)}{_INTEGERS[kind]}", *values)
     return Entry(tag, kind, len(values), data)

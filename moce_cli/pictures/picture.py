@@ -69,6 +69,8 @@ class Header:
         mode: as in `Source`.
         orientation: the EXIF orientation, 1 to 8, that reading will apply.
         frames: pages or frames in the file; reading takes the first.
+        indivisible: why its pixels can only be decoded all at once, as a clause; "" if nothing in
+            its header says so.
     """
 
     height: int
@@ -78,6 +80,7 @@ class Header:
     mode: str
     orientation: int = 1
     frames: int = 1
+    indivisible: str = ""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

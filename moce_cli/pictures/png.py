@@ -265,7 +265,12 @@ def assemble(chunks: list[tuple[bytes, bytes]]) -> bytes:
     out = io.BytesIO()
     out.write(SIGNATURE)
     for name, data in chunks:
-        out.write(struct.pack(">I4s", len(data), name))
-        out.write(data)
-        out.write(struct.pack(">I", zlib.crc32(data, zlib.crc32(name))))
+        write_chunk(out, name, data)
     return out.getvalue()
+
+
+def write_chunk(out: BinaryIO, name: bytes, data: bytes) -> None:
+    """Append a chunk with its length and checksum."""
+    out.write(struct.pack(">I4s", len(data), name))
+    out.write(data)
+    out.write(struct.pack(">I", zlib.crc32(data, zlib.crc32(name))))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import struct
 import zlib
+from collections.abc import Iterator
 from fractions import Fraction
 
 import numpy as np
@@ -28,7 +29,7 @@ def encode(frames: tuple[Picture, ...], level: int | None = None) -> bytes:
     level = _LEVEL if level is None else level
     alike = _alike(frames)
     parts = [_chunks(samples, level) for samples in alike]
-    header, first = parts[0][0], [c for c in parts[0] if c[0] == b"IDAT"]
+    start, first = parts[0][0], [c for c in parts[0] if c[0] == b"IDAT"]
     control: list[tuple[bytes, bytes]] = []
     further: list[tuple[bytes, bytes]] = []
     if len(parts) > 1:
@@ -43,8 +44,8 @@ def encode(frames: tuple[Picture, ...], level: int | None = None) -> bytes:
                 if kind == b"IDAT":
                     further.append((b"fdAT", struct.pack(">I", number) + data))
                     number += 1
-    metadata = _metadata(frames[0].source)
-    return png.assemble([header, *metadata, *control, *first, *further, (b"IEND", b"")])
+    told = metadata(frames[0].source)
+    return png.assemble([start, *told, *control, *first, *further, (b"IEND", b"")])
 
 
 def _alike(frames: tuple[Picture, ...]) -> list[Pixels]:
@@ -79,7 +80,7 @@ def _chunks(samples: Pixels, level: int) -> list[tuple[bytes, bytes]]:
     return _sixteen(samples, level) if samples.dtype == np.uint16 else _eight(samples, level)
 
 
-def _metadata(source: Source) -> list[tuple[bytes, bytes]]:
+def metadata(source: Source) -> list[tuple[bytes, bytes]]:
     """The chunks for what came with the picture, all of which may stand before the pixels."""
     chunks: list[tuple[bytes, bytes]] = []
     if source.icc:
@@ -112,21 +113,50 @@ def _eight(samples: Pixels, level: int) -> list[tuple[bytes, bytes]]:
     return list(png.chunks_of(out.getvalue()))
 
 
+def header(height: int, width: int, samples: int, depth: int) -> tuple[bytes, bytes]:
+    """The first chunk: a picture of so many samples a pixel, alpha included."""
+    data = struct.pack(">IIBBBBB", width, height, depth, _COLOUR_TYPES[samples], 0, 0, 0)
+    return b"IHDR", data
+
+
+class Packer:
+    """Rows filtered and packed as a PNG's pixels, some at a time.
+
+    Args:
+        level: of zlib, 0 to 9; None for the usual one.
+    """
+
+    def __init__(self, level: int | None = None) -> None:
+        self._packer = zlib.compressobj(_LEVEL if level is None else level)
+        self._above: Pixels | None = None
+
+    def add(self, samples: Pixels) -> Iterator[bytes]:
+        """The next rows, (n, W, samples) uint8 or uint16; what is ready of the packed data."""
+        _, width, channels = samples.shape
+        size = samples.dtype.itemsize
+        row_bytes = width * channels * size
+        rows = max(1, _BAND_BYTES // row_bytes)
+        for top in range(0, len(samples), rows):
+            band = samples[top : top + rows].astype(f">u{size}").view(np.uint8)
+            band = band.reshape(-1, row_bytes)
+            above = np.zeros(row_bytes, np.uint8) if self._above is None else self._above
+            packed = self._packer.compress(_filter(band, above, channels * size).tobytes())
+            self._above = band[-1]
+            if packed:
+                yield packed
+
+    def end(self) -> bytes:
+        """The rest."""
+        return self._packer.flush()
+
+
 def _sixteen(samples: Pixels, level: int) -> list[tuple[bytes, bytes]]:
     """Neither Pillow nor OpenCV writes all of grey, RGB and both with alpha at 16 bits."""
+    packer = Packer(level)
+    packed = [*packer.add(samples), packer.end()]
     height, width, channels = samples.shape
-    header = struct.pack(">IIBBBBB", width, height, 16, _COLOUR_TYPES[channels], 0, 0, 0)
-    chunks = [(b"IHDR", header)]
-    packer = zlib.compressobj(level)
-    rows = max(1, _BAND_BYTES // (width * channels * 2))
-    above = np.zeros(width * channels * 2, np.uint8)
-    for top in range(0, height, rows):
-        band = samples[top : top + rows].astype(">u2").view(np.uint8).reshape(-1, above.size)
-        packed = packer.compress(_filter(band, above, channels * 2).tobytes())
-        above = band[-1]
-        if packed:
-            chunks.append((b"IDAT", packed))
-    return [*chunks, (b"IDAT", packer.flush()), (b"IEND", b"")]
+    chunks = [header(height, width, channels, 16), *((b"IDAT", data) for data in packed)]
+    return [*chunks, (b"IEND", b"")]
 
 
 def _filter(band: Pixels, above: Pixels, pixel_bytes: int) -> Pixels:

@@ -56,8 +56,8 @@ def read(
     Raises:
         InputError: missing, unreadable, damaged, cut short, too large, or no picture.
     """
-    with _opened(source, name) as (file, called), _explained(called):
-        kind = _recognise(file)
+    with _opened(source, name) as (file, called), explained(called):
+        kind = recognise(file)
         facts = examine(file, kind, max_pixels=max_pixels, check_data=True)
         return pixels_of(file, facts, max_pixels=max_pixels, whole=whole)
 
@@ -75,8 +75,8 @@ def probe(
     Raises:
         InputError: missing, unreadable, too large, or no picture.
     """
-    with _opened(source, name) as (file, called), _explained(called):
-        return examine(file, _recognise(file), max_pixels=max_pixels, check_data=False).header
+    with _opened(source, name) as (file, called), explained(called):
+        return examine(file, recognise(file), max_pixels=max_pixels, check_data=False).header
 
 
 @contextlib.contextmanager
@@ -89,7 +89,7 @@ def _opened(
         try:
             opened: BinaryIO = source.open("rb")
         except (OSError, ValueError) as error:
-            raise InputError(_why_not_opened(called, error)) from error
+            raise InputError(why_not_opened(called, error)) from error
     else:
         called = name or str(getattr(source, "name", "the stream"))
         if source.seekable() and source.tell() == 0:
@@ -107,7 +107,8 @@ def _opened(
         yield opened, called
 
 
-def _why_not_opened(called: str, error: OSError | ValueError) -> str:
+def why_not_opened(called: str, error: OSError | ValueError) -> str:
+    """A sentence on a file that could not be opened."""
     if isinstance(error, FileNotFoundError):
         return f"{called}: there is no such file"
     if isinstance(error, IsADirectoryError):
@@ -134,7 +135,7 @@ def _spooled(stream: BinaryIO, called: str) -> Generator[BinaryIO, None, None]:
 
 
 @contextlib.contextmanager
-def _explained(called: str) -> Generator[None, None, None]:
+def explained(called: str) -> Generator[None, None, None]:
     """Turn whatever goes wrong into one sentence that begins with the picture's name."""
     try:
         with pillow_guard():
@@ -178,7 +179,15 @@ def _lower(sentence: str) -> str:
     return sentence if sentence[1:2].isupper() else sentence[:1].lower() + sentence[1:]
 
 
-def _recognise(file: BinaryIO) -> str:
+def recognise(file: BinaryIO) -> str:
+    """A file's format, by its first bytes.
+
+    Args:
+        file: seekable.
+
+    Raises:
+        InputError: empty, or no picture.
+    """
     file.seek(0)
     start = file.read(SIGNATURE_BYTES)
     file.seek(0)

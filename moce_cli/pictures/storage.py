@@ -31,6 +31,10 @@ class Storage:
     png_compression: int | None = None
     strip_metadata: bool = False
 
+    def number(self, default: int) -> int:
+        """The quality as a number."""
+        return self.quality if isinstance(self.quality, int) else default
+
     def __post_init__(self) -> None:
         """Check the values."""
         if isinstance(self.quality, int) and not 1 <= self.quality <= 100:

@@ -23,6 +23,9 @@ MAX_PAGES = 10_000
 
 _MODES = {0: "grey", 1: "grey", 2: "RGB", 3: "palette", 5: "CMYK", 6: "YCbCr", 8: "Lab"}
 _COLOURS = {0: 1, 1: 1, 2: 3, 3: 1, 5: 4, 6: 3, 8: 3}
+# that libtiff unpacks some rows at a time, whatever they hold
+_DIVISIBLE = (1, 5, 7, 8, 32946, 32773, 50000)
+_MOST_PACKED = 64 * 2**20  # of a strip or tile, which is read at once
 _LOSSY = (6, 7, 34712, 50001, 50002)
 
 
@@ -105,6 +108,27 @@ class Tiff:
     def lossy(self) -> bool:
         """Stored with loss."""
         return self.value(COMPRESSION, 1) in _LOSSY
+
+    @property
+    def indivisible(self) -> str:
+        """See `Header.indivisible`."""
+        compression, photometric = self.value(COMPRESSION, 1), self.value(PHOTOMETRIC)
+        if compression not in _DIVISIBLE:
+            return f"its pixels are stored in TIFF's compression {compression}"
+        if photometric == 6 and compression != 7:
+            return "its pixels are stored as YCbCr without JPEG's compression"
+        if set(self.values(BITS, (1,))) - {8, 16} and not (self.is_float and self.depth == 32):
+            return f"it holds samples of {self.depth} bits"
+        if photometric == 0:
+            return "white is stored as 0"
+        if self.alpha_kind == 1:
+            return "its colours are stored multiplied by alpha"
+        if self.value(PLANAR, 1) == 2:
+            return "each of its channels is stored apart"
+        largest = max(self.values(STRIP_BYTES if STRIP_OFFSETS in self.tags else TILE_BYTES, (0,)))
+        if compression != 1 and largest > _MOST_PACKED:
+            return f"{largest} bytes of it are packed into one strip or tile"
+        return ""
 
     @property
     def is_ours(self) -> bool:

@@ -12,8 +12,9 @@ from __future__ import annotations
 import io
 import struct
 import zlib
+from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import Literal
+from typing import BinaryIO, Literal
 
 import numpy as np
 
@@ -24,6 +25,8 @@ from moce_cli.pictures.ifd import (
     GPS_POINTER,
     INTEROP_POINTER,
     LONG,
+    LONG8,
+    MOST_CLASSIC,
     SHORT,
     UNDEFINED,
     DamagedError,
@@ -32,7 +35,7 @@ from moce_cli.pictures.ifd import (
     pack,
 )
 from moce_cli.pictures.ifd import entry as integers
-from moce_cli.pictures.picture import Picture
+from moce_cli.pictures.picture import Picture, Pixels, Source
 
 STRIP_TARGET_BYTES = 2**20
 _LEVEL = 4  # as for PNG
@@ -45,7 +48,7 @@ def encode(pages: tuple[Picture, ...]) -> bytes:
     Raises:
         DamagedError: it would pass 4 GB.
     """
-    order, block, kept = _base(pages[0].source.exif)
+    order, block, kept = base(pages[0].source.exif)
     out = io.BytesIO()
     out.write(block)
     link = 4  # where the offset of the next table is to be written
@@ -60,49 +63,125 @@ def _write_page(
     out: io.BytesIO, picture: Picture, order: Literal["<", ">"], kept: list[Entry], link: int
 ) -> int:
     """Append a page and link it in; where its own table is to point to the next."""
-    source = picture.source
-    offsets, lengths, rows = _write_strips(out, picture, order)
-    channels = picture.channels + (picture.alpha is not None)
-    entries = [
-        integers(order, tiff.WIDTH, LONG, picture.width),
-        integers(order, tiff.HEIGHT, LONG, picture.height),
-        integers(order, tiff.BITS, SHORT, *[picture.depth] * channels),
-        integers(order, tiff.COMPRESSION, SHORT, 8),
-        integers(order, tiff.PHOTOMETRIC, SHORT, 2 if picture.channels == 3 else 1),
-        integers(order, tiff.STRIP_OFFSETS, LONG, *offsets),
-        integers(order, tiff.SAMPLES, SHORT, channels),
-        integers(order, tiff.STRIP_ROWS, LONG, rows),
-        integers(order, tiff.STRIP_BYTES, LONG, *lengths),
-        integers(order, tiff.PLANAR, SHORT, 1),
-        integers(order, tiff.PREDICTOR, SHORT, 3 if picture.depth == 32 else 2),
-        integers(order, 274, SHORT, 1),
-    ]
-    if picture.depth == 32:
-        entries.append(integers(order, tiff.SAMPLE_FORMAT, SHORT, *[3] * channels))
-    if picture.alpha is not None:
-        entries.append(integers(order, tiff.EXTRA, SHORT, _UNASSOCIATED_ALPHA))
-    if source.dpi is not None:
-        for tag, value in ((283, source.dpi[0]), (282, source.dpi[1])):
-            exact = Fraction(value).limit_denominator(10_000)
-            ratio = struct.pack(order + "II", exact.numerator, exact.denominator)
-            entries.append(Entry(tag, 5, 1, ratio))
-        entries.append(integers(order, 296, SHORT, 2))  # per inch
-    for tag, kind, data in (
-        (tiff.XMP, 1, source.xmp),
-        (tiff.IPTC, UNDEFINED, source.iptc),
-        (tiff.ICC, UNDEFINED, source.icc),
-    ):
-        if data:
-            entries.append(Entry(tag, kind, len(data), data))
-    at = out.seek(0, 2)
-    out.write(b"\0" * (at % 2))
-    at += at % 2
-    tags = {tag.tag: tag for tag in [*kept, *entries]}  # the picture's own come last and count
-    out.write(pack(tags.values(), order, at))
+    samples = picture.channels + (picture.alpha is not None)
+    row_bytes = picture.width * samples * picture.pixels.dtype.itemsize
+    strips = Strips(out, order, strip_rows(picture.height, row_bytes))
+    for top in range(0, picture.height, strips.rows):
+        strip = picture.pixels[top : top + strips.rows]
+        if picture.alpha is not None:
+            alpha = picture.alpha[top : top + strips.rows, :, None]
+            strip = np.concatenate([strip, alpha], axis=2)
+        strips.add(strip)
+    if out.tell() > MOST_CLASSIC:
+        raise DamagedError("a TIFF of more than 4 GB is not written")
+    page = Page(picture.height, picture.width, samples, picture.depth, picture.alpha is not None)
+    entries = page.entries(order, strips, picture.source)
+    at = align(out)
+    tags = merged(kept, entries)
+    out.write(pack(tags, order, at))
     out.seek(link)
     out.write(struct.pack(order + "I", at))
     out.seek(0, 2)
     return at + 2 + 12 * len(tags)
+
+
+def merged(kept: list[Entry], entries: list[Entry]) -> list[Entry]:
+    """Tags of both, the picture's own in place of those that were kept."""
+    return list({tag.tag: tag for tag in [*kept, *entries]}.values())
+
+
+def align(out: BinaryIO) -> int:
+    """Go on at an even offset, as tables must; that offset."""
+    at = out.seek(0, 2)
+    out.write(b"\0" * (at % 2))
+    return at + at % 2
+
+
+def strip_rows(height: int, row_bytes: int) -> int:
+    """Rows of a strip."""
+    return max(1, min(height, STRIP_TARGET_BYTES // row_bytes))
+
+
+@dataclass(slots=True)
+class Strips:
+    """Strips written one after another.
+
+    Attributes:
+        out: the file, where the next strip goes.
+        order: "<" or ">".
+        rows: of each strip but the last.
+        offsets: of the strips written.
+        lengths: likewise.
+    """
+
+    out: BinaryIO
+    order: Literal["<", ">"]
+    rows: int
+    offsets: list[int] = field(default_factory=list[int])
+    lengths: list[int] = field(default_factory=list[int])
+
+    def add(self, strip: Pixels) -> None:
+        """Write a strip, (rows, W, samples)."""
+        if strip.dtype == np.float32:
+            stored = tiff_predict.split(strip)
+        else:
+            difference = strip.copy()
+            difference[:, 1:] -= strip[:, :-1]  # modulo 256 or 65536, as the predictor wants
+            stored = difference.astype(difference.dtype.newbyteorder(self.order)).tobytes()
+        packed = zlib.compress(stored, _LEVEL)
+        self.offsets.append(self.out.tell())
+        self.lengths.append(len(packed))
+        self.out.write(packed + b"\0" * (len(packed) % 2))
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """What a page is: its size, its samples (alpha included), their bits."""
+
+    height: int
+    width: int
+    samples: int
+    depth: int
+    has_alpha: bool
+
+    def entries(
+        self, order: Literal["<", ">"], strips: Strips, source: Source, *, big: bool = False
+    ) -> list[Entry]:
+        """The tags of the pixels, and of the metadata other than EXIF."""
+        colours = self.samples - self.has_alpha
+        places = LONG8 if big else LONG
+        entries = [
+            integers(order, tiff.WIDTH, LONG, self.width),
+            integers(order, tiff.HEIGHT, LONG, self.height),
+            integers(order, tiff.BITS, SHORT, *[self.depth] * self.samples),
+            integers(order, tiff.COMPRESSION, SHORT, 8),
+            integers(order, tiff.PHOTOMETRIC, SHORT, 2 if colours == 3 else 1),
+            integers(order, tiff.STRIP_OFFSETS, places, *strips.offsets),
+            integers(order, tiff.SAMPLES, SHORT, self.samples),
+            integers(order, tiff.STRIP_ROWS, LONG, strips.rows),
+            integers(order, tiff.STRIP_BYTES, LONG, *strips.lengths),
+            integers(order, tiff.PLANAR, SHORT, 1),
+            integers(order, tiff.PREDICTOR, SHORT, 3 if self.depth == 32 else 2),
+            integers(order, 274, SHORT, 1),
+        ]
+        if self.depth == 32:
+            entries.append(integers(order, tiff.SAMPLE_FORMAT, SHORT, *[3] * self.samples))
+        if self.has_alpha:
+            entries.append(integers(order, tiff.EXTRA, SHORT, _UNASSOCIATED_ALPHA))
+        if source.dpi is not None:
+            for tag, value in ((283, source.dpi[0]), (282, source.dpi[1])):
+                exact = Fraction(value).limit_denominator(10_000)
+                ratio = struct.pack(order + "II", exact.numerator, exact.denominator)
+                entries.append(Entry(tag, 5, 1, ratio))
+            entries.append(integers(order, 296, SHORT, 2))  # per inch
+        for tag, kind, data in (
+            (tiff.XMP, 1, source.xmp),
+            (tiff.IPTC, UNDEFINED, source.iptc),
+            (tiff.ICC, UNDEFINED, source.icc),
+        ):
+            if data:
+                entries.append(Entry(tag, kind, len(data), data))
+        return entries
 
 
 def _plain_tags(exif: bytes | None, order: str) -> list[Entry]:
@@ -124,7 +203,7 @@ def _plain_tags(exif: bytes | None, order: str) -> list[Entry]:
     ]
 
 
-def _base(exif: bytes | None) -> tuple[Literal["<", ">"], bytes, list[Entry]]:
+def base(exif: bytes | None) -> tuple[Literal["<", ">"], bytes, list[Entry]]:
     """Byte order, first bytes of the file, and the tags to take over from an EXIF block."""
     empty = b"II*\0\0\0\0\0"
     if not exif:
@@ -136,32 +215,3 @@ def _base(exif: bytes | None) -> tuple[Literal["<", ">"], bytes, list[Entry]]:
         return "<", empty, []
     kept = [e for e in tags.values() if e.tag not in STRUCTURE]
     return tables.order, exif + b"\0" * (len(exif) % 2), kept
-
-
-def _write_strips(
-    out: io.BytesIO, picture: Picture, order: Literal["<", ">"]
-) -> tuple[list[int], list[int], int]:
-    """Write the pixels; offsets and lengths of the strips, and the rows in each."""
-    channels = picture.channels + (picture.alpha is not None)
-    row_bytes = picture.width * channels * picture.pixels.dtype.itemsize
-    rows = max(1, min(picture.height, STRIP_TARGET_BYTES // row_bytes))
-    offsets: list[int] = []
-    lengths: list[int] = []
-    for top in range(0, picture.height, rows):
-        strip = picture.pixels[top : top + rows]
-        if picture.alpha is not None:
-            strip = np.concatenate([strip, picture.alpha[top : top + rows, :, None]], axis=2)
-        if strip.dtype == np.float32:
-            stored = tiff_predict.split(strip)
-        else:
-            difference = strip.copy()
-            difference[:, 1:] -= strip[:, :-1]  # modulo 256 or 65536, as the predictor wants
-            stored = difference.astype(difference.dtype.newbyteorder(order)).tobytes()
-        packed = zlib.compress(stored, _LEVEL)
-        at = out.tell()
-        if at + len(packed) > 0xFFFFFFFF:
-            raise DamagedError("a TIFF of more than 4 GB is not written")
-        out.write(packed + b"\0" * (len(packed) % 2))
-        offsets.append(at)
-        lengths.append(len(packed))
-    return offsets, lengths, rows

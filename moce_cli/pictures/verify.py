@@ -11,12 +11,13 @@ from moce_cli.errors import InputError, OutputError
 from moce_cli.pictures import exif
 from moce_cli.pictures.encode import MOST_PLAYS, Encoded
 from moce_cli.pictures.ifd import DamagedError
-from moce_cli.pictures.picture import Picture, Pixels
+from moce_cli.pictures.picture import Picture, Pixels, Source
 from moce_cli.pictures.reading import read
 
 MOST_LOSS = 0.1
 """Share of full scale that a lossy format may change the means of blocks."""
-_BLOCK = 16
+BLOCK = 16
+"""Rows and columns of a block."""
 _OTHER_MEANS = ("Raw profile type ", "XML:com.adobe.xmp")  # texts that PNG means otherwise
 _DOTS = 0.51  # JPEG counts whole ones
 _SECONDS = 0.02  # by which a format may round a frame's time
@@ -48,7 +49,7 @@ def verify(written: Path | BinaryIO, encoded: Encoded) -> None:
     elif encoded.lossless or len(frames) > len(encoded.frames):
         raise OutputError(f"{len(frames)} of {len(encoded.frames)} frames were written")
     _compare_timing(encoded.frames, frames)
-    _compare_metadata(wanted, found)
+    compare_metadata(wanted.source, found.source)
 
 
 def _compare(given: Picture, seen: Picture, *, lossless: bool, hidden: bool) -> None:
@@ -79,15 +80,33 @@ def _compare_samples(given: Pixels, seen: Pixels, *, lossless: bool) -> None:
     if seen.shape[2] != given.shape[2]:
         seen = seen.mean(axis=2, keepdims=True)
     scale = 1.0 if given.dtype.kind == "f" else float(np.iinfo(given.dtype).max)
-    loss = float(np.mean(np.abs(_coarse(given) - _coarse(seen)))) / scale
+    check_loss(float(np.mean(np.abs(coarse(given) - coarse(seen)))) / scale)
+
+
+def check_loss(loss: float) -> None:
+    """Refuse what no coding with loss does.
+
+    Args:
+        loss: share of full scale by which the means of blocks differ.
+
+    Raises:
+        OutputError: it is too much.
+    """
     if loss > MOST_LOSS:
         raise OutputError(f"what was written differs from the picture by {loss:.2g} of full scale")
 
 
-def _coarse(samples: Pixels) -> Pixels:
-    """The means of blocks, which coding with loss keeps; what is less than a block is left out."""
+def coarse(samples: Pixels) -> Pixels:
+    """The means of blocks, which coding with loss keeps; what is less than a block is left out.
+
+    Args:
+        samples: (H, W, C).
+
+    Returns:
+        (H // 16, W // 16, C) float32; of a picture smaller than a block the one mean.
+    """
     height, width, channels = samples.shape
-    rows, columns = min(_BLOCK, height), min(_BLOCK, width)
+    rows, columns = min(BLOCK, height), min(BLOCK, width)
     cut = samples[: height // rows * rows, : width // columns * columns]
     blocks = cut.reshape(height // rows, rows, width // columns, columns, channels)
     return blocks.mean(axis=(1, 3), dtype=np.float32)
@@ -106,20 +125,23 @@ def _compare_timing(given: tuple[Picture, ...], seen: tuple[Picture, ...]) -> No
         raise OutputError(f"what was written lasts {total:.0f} ms, not {wanted:.0f}")
 
 
-def _compare_metadata(given: Picture, seen: Picture) -> None:
+def compare_metadata(given: Source, seen: Source) -> None:
+    """Compare what came with a picture with what was read again.
+
+    Raises:
+        OutputError: something of it is not there.
+    """
     for field, told in (("icc", "colour profile"), ("xmp", "XMP data"), ("iptc", "IPTC data")):
-        if getattr(given.source, field) and getattr(given.source, field) != getattr(
-            seen.source, field
-        ):
+        if getattr(given, field) and getattr(given, field) != getattr(seen, field):
             raise OutputError(f"the {told} was not written as it is")
-    if given.source.exif and given.source.exif != seen.source.exif:
-        _compare_exif(given.source.exif, seen.source.exif)
-    if given.source.dpi:
-        dots = seen.source.dpi or (0.0, 0.0)
-        if not all(abs(a - b) <= _DOTS for a, b in zip(given.source.dpi, dots, strict=True)):
-            raise OutputError(f"what was written has {dots} dots per inch, not {given.source.dpi}")
-    texts = "\n".join(text for _, text in seen.source.text)
-    for keyword, text in given.source.text:
+    if given.exif and given.exif != seen.exif:
+        _compare_exif(given.exif, seen.exif)
+    if given.dpi:
+        dots = seen.dpi or (0.0, 0.0)
+        if not all(abs(a - b) <= _DOTS for a, b in zip(given.dpi, dots, strict=True)):
+            raise OutputError(f"what was written has {dots} dots per inch, not {given.dpi}")
+    texts = "\n".join(text for _, text in seen.text)
+    for keyword, text in given.text:
         if text.rstrip("\0") not in texts and not keyword.startswith(_OTHER_MEANS):
             raise OutputError(f"the text named {keyword!r} was not written as it is")
 

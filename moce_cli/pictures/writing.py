@@ -63,7 +63,7 @@ def write(
         storage = replace(storage, quality=quality)
     name = _format(picture, target, format)
     if isinstance(target, Path) and not overwrite:
-        _check_free(target)
+        check_free(target)
     try:
         with pillow_guard():
             encoded = encode(picture, name, storage)
@@ -81,7 +81,7 @@ def write(
             target.write(encoded.data)
             target.flush()
         except (OSError, ValueError) as error:
-            raise OutputError(f"{_called(target)} can't be written: {_reason(error)}") from error
+            raise OutputError(f"{_called(target)} can't be written: {reason(error)}") from error
     return encoded.notes
 
 
@@ -98,13 +98,20 @@ def _called(target: Path | BinaryIO) -> str:
     return str(target if isinstance(target, Path) else getattr(target, "name", "the stream"))
 
 
-def _reason(error: Exception) -> str:
+def reason(error: Exception) -> str:
+    """Why something could not be written, to follow a colon."""
     if isinstance(error, OSError) and error.strerror:
         return error.strerror[:1].lower() + error.strerror[1:]
     return str(error)
 
 
-def _check_free(target: Path) -> None:
+def check_free(target: Path) -> None:
+    """Refuse a path where something is.
+
+    Raises:
+        OutputExistsError: a file.
+        OutputError: a folder, or no name for a file.
+    """
     try:
         there = os.path.lexists(target)
     except ValueError as error:
@@ -127,7 +134,7 @@ def _write_file(target: Path, encoded: Encoded, *, overwrite: bool) -> None:
             if target.is_dir():
                 raise OutputError(f"{target} is a folder; a picture can't be written over it")
             if not overwrite:
-                _check_free(target)
+                check_free(target)
             temporary.replace(target)
         finally:
             with contextlib.suppress(OSError):
@@ -137,4 +144,4 @@ def _write_file(target: Path, encoded: Encoded, *, overwrite: bool) -> None:
             raise OutputError(
                 f"{target} can't be written: there is no folder {target.parent}"
             ) from error
-        raise OutputError(f"{target} can't be written: {_reason(error)}") from error
+        raise OutputError(f"{target} can't be written: {reason(error)}") from error
