@@ -22,12 +22,13 @@ import torch
 from moce_cli.checkpoints import Checkpoint, build, load, save
 from moce_cli.network import MoCEIR, MoCEIRConfig, force
 from moce_cli.network.cost import forward_cost
+from moce_cli.psnr import batch_psnr
 from moce_cli.training.growing import can_grow, grow
 from moce_cli.training.loop import Trainer
 from moce_cli.training.options import Options
 from moce_cli.training.recipe import Recipe, load_recipe, with_data
 from moce_cli.training.settings import Budget, Loss, Stage, Validation
-from moce_cli.training.validate import FixedSet, fixed_set, psnr
+from moce_cli.training.validate import FixedSet, fixed_set
 
 ROWS = (
     "undamaged",
@@ -159,7 +160,7 @@ def scores(
     for i, degraded in enumerate(fixed.degraded.values()):
         for j, (x, y) in enumerate(zip(degraded.split(1), fixed.clean.split(1), strict=True)):
             result = network.restore(x, routing)
-            table[0, i, j] = psnr(result.restored.clamp(0, 1), y)
+            table[0, i, j] = min(batch_psnr(result.restored.clamp(0, 1), y)[0], 60.0)
             table[1, i, j] = cost.run([b.chosen[0] for b in result.routing]) / 1e9
     return table[0], table[1]
 

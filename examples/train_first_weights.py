@@ -32,6 +32,7 @@ from moce_cli.network.layers import (
     GatedFeedForward,
     TransposedAttention,
 )
+from moce_cli.psnr import psnr
 from moce_cli.training.losses import balance_loss, restoration_loss
 
 log = logging.getLogger("train")
@@ -96,7 +97,7 @@ def validate(model: MoCEIR, pictures: list[np.ndarray]) -> dict[str, float]:
         ):
             x = torch.from_numpy(degraded.copy()).permute(2, 0, 1)[None].float() / 255
             restored = model(x)[0].permute(1, 2, 0).clamp(0, 1).numpy()
-            scores[name].append(-10 * math.log10(np.mean((restored - clean / 255.0) ** 2)))
+            scores[name].append(psnr(restored, clean))
     return {name: float(np.mean(values)) for name, values in scores.items()}
 
 

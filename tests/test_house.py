@@ -15,6 +15,7 @@ PACKAGE = ROOT / "moce_cli"
 BELOW = {
     "errors": set(),
     "runtime": {"errors"},
+    "psnr": {"errors"},
     "network": {"errors"},
     "tiling": {"errors"},
     "checkpoints": {"errors", "runtime", "network"},
@@ -31,6 +32,7 @@ BELOW["cli"] = BELOW["batch"] | {"batch", "training", "evaluation", "bench", "co
 OUTSIDE = {
     "errors": set(),
     "runtime": {"torch"},
+    "psnr": {"numpy", "torch"},
     "network": {"torch"},
     "tiling": {"numpy"},
     "checkpoints": {"torch", "numpy", "safetensors", "huggingface_hub"},

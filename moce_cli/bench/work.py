@@ -19,6 +19,7 @@ from moce_cli.errors import MoceError
 from moce_cli.network.cost import forward_cost
 from moce_cli.network.unet import pad_by_reflection
 from moce_cli.pictures import read, to_depth
+from moce_cli.psnr import MOST_DB, psnr
 from moce_cli.restoration import Restorer
 
 if TYPE_CHECKING:
@@ -71,14 +72,6 @@ def with_noise(clean: Bytes) -> Bytes:
     return noisy
 
 
-def _mean_squared_error(a: Bytes, b: Bytes) -> float:
-    total = 0.0
-    for top in range(0, len(a), _STRIP):
-        x, y = (p[top : top + _STRIP].astype(np.float64) / 255 for p in (a, b))
-        total += float(np.square(x - y).sum())
-    return total / a.size
-
-
 class Work(ABC):
     """What both ways have in common: the picture, the clock and the memory."""
 
@@ -126,7 +119,7 @@ class Work(ABC):
             "macs": self.macs,
             "threads": self.threads,
             "precision": self.precision,
-            "psnr": float(-10 * np.log10(max(_mean_squared_error(self.result, self.clean), 1e-10))),
+            "psnr": min(psnr(self.result, self.clean), MOST_DB),
             "plan": self.plan,
         }
 

@@ -12,7 +12,7 @@ import importlib.util
 import io
 import math
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -20,8 +20,8 @@ from typing import Any, cast
 import numpy as np
 import numpy.typing as npt
 
-from moce_cli.errors import InputError
 from moce_cli.pictures.opencv import opencv
+from moce_cli.psnr import check_alike, psnr
 
 Array = npt.NDArray[Any]
 Double = npt.NDArray[np.float64]
@@ -29,8 +29,6 @@ Double = npt.NDArray[np.float64]
 GAUSSIAN_SIGMA = 1.5
 GAUSSIAN_RADIUS = 5  # 3.5 sigma, rounded
 UNIFORM_SIDE = 7
-MOST_DB = 100.0
-"""What a picture counts at most in a mean, so that an equal one leaves it finite."""
 _C1, _C2 = 0.01**2, 0.03**2  # for a range of 1
 _BACKBONE = "alexnet-owt-7be5be79.pth"
 
@@ -69,33 +67,6 @@ def measure(picture: Array, clean: Array, lpips: Lpips | None = None) -> Scores:
     )
 
 
-def psnr(a: Array, b: Array) -> float:
-    """Peak signal-to-noise ratio in dB for a range of 1, over all channels together.
-
-    Raises:
-        InputError: the shapes differ.
-    """
-    _check(a, b)
-    error = float(np.mean(np.square(a.astype(np.float64) - b.astype(np.float64))))
-    return math.inf if error == 0 else -10 * math.log10(error)
-
-
-def mean_psnr(values: Iterable[float]) -> float:
-    """The mean over pictures: infinite if all are equal to the clean ones, else each is capped.
-
-    One equal picture among others counts `MOST_DB`.
-    """
-    array = np.asarray(list(values), dtype=np.float64)
-    if not array.size:
-        return math.nan
-    return math.inf if np.isposinf(array).all() else float(capped(array).mean())
-
-
-def capped(values: npt.ArrayLike) -> Double:
-    """PSNRs in dB, at most `MOST_DB` each, so that differences stay finite."""
-    return np.minimum(np.asarray(values, dtype=np.float64), MOST_DB)
-
-
 def ssim_gaussian(a: Array, b: Array) -> float:
     """Structural similarity with Gaussian weights, sigma 1.5 in 11 x 11, biased covariances.
 
@@ -124,7 +95,7 @@ def ssim_uniform(a: Array, b: Array) -> float:
 
 def _ssim(a: Array, b: Array, weights: Double, correction: float) -> float:
     """The mean over channels and over the pixels whose window lies inside the picture."""
-    _check(a, b)
+    check_alike(a, b)
     margin = len(weights) // 2
     if min(a.shape[:2]) < len(weights):
         return math.nan
@@ -146,11 +117,6 @@ def _ssim(a: Array, b: Array, weights: Double, correction: float) -> float:
         ratio /= (mean_x**2 + mean_y**2 + _C1) * (variances + _C2)
         total += float(ratio.mean())
     return total / a.shape[2]
-
-
-def _check(a: Array, b: Array) -> None:
-    if a.shape != b.shape or a.ndim != 3 or 0 in a.shape:
-        raise InputError(f"pictures of shape {a.shape} and {b.shape} cannot be compared")
 
 
 @functools.cache

@@ -14,7 +14,6 @@ from moce_cli.checkpoints import Checkpoint, build
 from moce_cli.errors import InputError, MoceError
 from moce_cli.evaluation.datasets import Row
 from moce_cli.evaluation.information import RoutingInformation, routing_information
-from moce_cli.evaluation.metrics import mean_psnr
 from moce_cli.evaluation.passes import Case, Choice, Doubles, Ints, Outcome, Passes
 from moce_cli.evaluation.statistics import (
     clustered,
@@ -23,6 +22,7 @@ from moce_cli.evaluation.statistics import (
     z_score,
 )
 from moce_cli.pictures import to_depth
+from moce_cli.psnr import mean_psnr, psnr
 from moce_cli.runtime import Precision, torch_dtype
 
 ROUTER = "router"
@@ -121,14 +121,12 @@ def gather(
             else:
                 picture = pictures.setdefault(sample.picture, len(pictures))
                 cases.append(Case(index, picture, degraded, clean))
-                difference = degraded.astype(np.float64) - clean
-                inputs.append(float(np.mean(difference**2)) / 255**2)
+                inputs.append(psnr(degraded, clean))
             if progress:
                 progress(1)
     if not cases:
         raise failed[0][1] if failed else InputError("there are no pictures to measure on")
-    with np.errstate(divide="ignore"):  # an undamaged input is infinitely good
-        return cases, -10 * np.log10(np.asarray(inputs)), failed
+    return cases, np.asarray(inputs), failed
 
 
 def passes_needed(num_experts: int, rows: int) -> int:
@@ -237,7 +235,8 @@ def _rivals(
 
 
 def _mean(outcomes: Sequence[Outcome]) -> Outcome:
-    psnr = np.mean([outcome.psnr for outcome in outcomes], axis=0)
+    first = outcomes[0]  # means of differences, so that equal outcomes have exactly theirs
+    psnr = first.psnr + np.mean([outcome.psnr - first.psnr for outcome in outcomes], axis=0)
     return Outcome(psnr, np.mean([outcome.macs for outcome in outcomes], axis=0))
 
 

@@ -11,9 +11,9 @@ import numpy.typing as npt
 import torch
 
 from moce_cli.errors import MoceError
-from moce_cli.evaluation.metrics import MOST_DB
 from moce_cli.network import BlockRouting, MoCEIR
 from moce_cli.network.cost import forward_cost
+from moce_cli.psnr import batch_psnr, capped
 
 Array = npt.NDArray[Any]
 Doubles = npt.NDArray[np.float64]
@@ -130,11 +130,10 @@ class Passes:
         clean = self._tensor([self._cases[i].clean for i in indices])
         prescribed = None if choice is None else self._routing(choice)
         result = self._network.restore(degraded, prescribed)
-        errors = (result.restored.float().clamp(0, 1) - clean).square().mean(dim=(1, 2, 3))
-        if not bool(torch.isfinite(errors).all()):
+        found = batch_psnr(result.restored.clamp(0, 1), clean)
+        if np.isnan(found).any():
             raise MoceError("the network's output is not finite", "try --precision fp32")
-        found = errors.double().cpu().numpy()
-        outcome.psnr[indices] = -10 * np.log10(np.maximum(found, 10 ** (-MOST_DB / 10)))
+        outcome.psnr[indices] = capped(found)
         height, width = degraded.shape[-2:]
         cost = forward_cost(self._network.config, height, width)
         for at, index in enumerate(indices):

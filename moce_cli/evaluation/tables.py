@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from moce_cli.evaluation.metrics import MOST_DB, mean_psnr
 from moce_cli.evaluation.opencv import NOTHING
 from moce_cli.evaluation.score import RowResult, WayResult
+from moce_cli.psnr import MOST_DB, mean_psnr
 
 EQUAL = "equal"
 """Stands for an infinite PSNR."""

@@ -10,8 +10,8 @@ from moce_cli.errors import InputError
 from moce_cli.evaluation import opencv
 from moce_cli.evaluation.datasets import Row, Sample, unit
 from moce_cli.evaluation.dehaze import dark_channel, dehaze, guided_filter
-from moce_cli.evaluation.metrics import psnr
 from moce_cli.evaluation.tuning import MOST_TRIALS, Axis, search
+from moce_cli.psnr import psnr
 
 
 def row_of(damage, count=2, **options):

@@ -15,13 +15,13 @@ from moce_cli.checkpoints import build
 from moce_cli.errors import InputError
 from moce_cli.evaluation import oracle as module
 from moce_cli.evaluation.datasets import Row, Sample, unit
-from moce_cli.evaluation.metrics import psnr
 from moce_cli.evaluation.oracle import ask_oracle, draw_partners, most_frequent, passes_needed
 from moce_cli.evaluation.oracle_tables import oracle_csv, oracle_objects, oracle_tables
-from moce_cli.evaluation.passes import MOST_DB, Case, Choice, Passes
+from moce_cli.evaluation.passes import Case, Choice, Passes
 from moce_cli.evaluation.suites import suite_rows
 from moce_cli.network import decide, force
 from moce_cli.network.cost import forward_cost
+from moce_cli.psnr import MOST_DB, psnr
 
 CPU = torch.device("cpu")
 

@@ -12,9 +12,10 @@ from eval_files import clean_folder, noise, pair_folder, restorer
 from moce_cli.errors import InputError
 from moce_cli.evaluation import find_rows, opencv, suite_rows
 from moce_cli.evaluation.datasets import Row, Sample, unit
-from moce_cli.evaluation.metrics import measure, psnr
+from moce_cli.evaluation.metrics import measure
 from moce_cli.evaluation.score import INPUT, score_row
 from moce_cli.evaluation.tables import Table, score_csv, score_objects, score_table
+from moce_cli.psnr import psnr
 
 
 @pytest.fixture(scope="module")
