@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from moce_cli.batch import Job
+    from moce_cli.degradations import SensorNoise
     from moce_cli.errors import MoceError
 
 EPILOG = """Examples:
@@ -76,6 +77,17 @@ def degrade(
     ] = None,
     low: Annotated[float | None, _number(0, 6, "Stops darker.", SENSOR)] = None,
     sensor: Annotated[float | None, _number(100, 25600, "ISO number.", SENSOR)] = None,
+    sensor_noise: Annotated[
+        str | None, typer.Option(help="white or coloured; else either.", rich_help_panel=SENSOR)
+    ] = None,
+    after_gamma: Annotated[
+        bool,
+        typer.Option(
+            "--after-gamma",
+            help="Sensor noise on encoded values, not on light.",
+            rich_help_panel=SENSOR,
+        ),
+    ] = False,
     noise: Annotated[float | None, _number(0, 100, "White noise, sigma of 255.", SENSOR)] = None,
     jpeg: Annotated[float | None, _number(1, 100, "Quality of a JPEG file.", FILE)] = None,
     webp: Annotated[float | None, _number(1, 100, "Quality of a WebP file.", FILE)] = None,
@@ -112,7 +124,7 @@ def degrade(
     """Damage pictures as weather, lens, sensor and file do: to try the tool, or to test it."""
     configure(quiet=quiet, verbosity=verbose)
     from moce_cli.batch import STANDARD, make_folders
-    from moce_cli.degradations import KINDS, chances
+    from moce_cli.degradations import KINDS, SensorNoise, chances
     from moce_cli.degradations import mix as mixed
     from moce_cli.errors import MoceError, OutputExistsError, UsageError
 
@@ -124,6 +136,10 @@ def degrade(
     numbers = (haze, rain, snow, blur, defocus, shake, kernel, low, sensor, noise, jpeg, webp)
     asked = dict(zip(KINDS, numbers, strict=True))
     strengths = _wanted(asked, named)
+    camera = SensorNoise(sensor_noise, after_gamma)
+    if camera != SensorNoise() and "sensor" not in strengths:
+        option = "--after-gamma" if after_gamma else "--sensor-noise"
+        raise UsageError(f"{option} says which noise of a sensor", "add --sensor 1600")
     mixed(strengths, chances(seed, 0)[0], kernels=kernels)  # refused before anything is read
     most = options.parse_max_pixels(max_pixels)
     try:
@@ -139,6 +155,7 @@ def degrade(
                 strengths,
                 (seed, index),
                 kernels=kernels,
+                camera=camera,
                 max_pixels=most,
                 quality=quality,
                 overwrite=overwrite,
@@ -233,6 +250,7 @@ def _run(
     seed: tuple[int, int],
     *,
     kernels: Path | None,
+    camera: SensorNoise,
     max_pixels: int,
     quality: int | None,
     overwrite: bool,
@@ -244,7 +262,7 @@ def _run(
     clean = open_picture(job.source, max_pixels)
     rng, generator = chances(*seed)
     extent = float(max(clean.height, clean.width))
-    plan = mix(strengths, rng, extent=extent, kernels=kernels)
+    plan = mix(strengths, rng, extent=extent, kernels=kernels, sensor_noise=camera)
     if clean.channels == 1:
         plan = colourless(plan)
     notes = write_degraded(

@@ -11,6 +11,7 @@ import numpy as np
 
 from moce_cli.degradations import compression, haze, lens, rain, sensor
 from moce_cli.degradations.kinds import KINDS, Kind
+from moce_cli.degradations.sensor import SensorNoise
 from moce_cli.degradations.step import ORDER, Plan, Step, Value, check_kind
 from moce_cli.errors import UsageError
 
@@ -29,6 +30,7 @@ def draw(
     extent: float | None = None,
     kernels: Path | None = None,
     truncation: float = 0.0,
+    sensor_noise: SensorNoise | None = None,
 ) -> Step:
     """Draw all that one degradation needs.
 
@@ -40,6 +42,7 @@ def draw(
             give a whole picture its own, else a size is drawn of which a crop is a piece.
         kernels: a folder of measured kernels, or one file; `kernel` needs it.
         truncation: chance that `noise` is truncated to 8 bits, as the field's is, not rounded.
+        sensor_noise: which noise `sensor` makes; None draws a camera.
 
     Raises:
         UsageError: an unknown kind, a strength out of range, or no folder of kernels.
@@ -51,6 +54,8 @@ def draw(
         extent = _scene(rng)
     if kind == "noise":
         return Step(kind, {"strength": chosen, **sensor.draw_noise(truncation, rng)})
+    if kind == "sensor":
+        return Step(kind, {"strength": chosen, **sensor.draw_sensor(chosen, rng, sensor_noise)})
     return Step(kind, {"strength": chosen, **_others(kind, chosen, rng, extent or 0.0, kernels)})
 
 
@@ -94,8 +99,6 @@ def _others(
             return lens.draw_kernel(rng, kernels)
         case "low":
             return sensor.draw_low(strength, rng)
-        case "sensor":
-            return sensor.draw_sensor(strength, rng)
         case "jpeg":
             return compression.draw_jpeg(strength, rng)
         case "webp":
@@ -116,6 +119,7 @@ def mix(
     extent: float | None = None,
     kernels: Path | None = None,
     truncation: float = 0.0,
+    sensor_noise: SensorNoise | None = None,
 ) -> Plan:
     """Draw a mixture, whatever order it is named in.
 
@@ -125,6 +129,7 @@ def mix(
         extent: as for `draw`; one scene for the mixture.
         kernels: as for `draw`.
         truncation: as for `draw`.
+        sensor_noise: as for `draw`.
 
     Raises:
         UsageError: as `draw`; or a kind that is named twice.
@@ -138,7 +143,15 @@ def mix(
     if extent is None:
         extent = _scene(rng)
     return tuple(
-        draw(kind, rng, wanted[kind], extent=extent, kernels=kernels, truncation=truncation)
+        draw(
+            kind,
+            rng,
+            wanted[kind],
+            extent=extent,
+            kernels=kernels,
+            truncation=truncation,
+            sensor_noise=sensor_noise,
+        )
         for kind in ORDER
         if kind in wanted
     )

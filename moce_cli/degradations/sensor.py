@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -12,6 +13,7 @@ from torch import Tensor
 from moce_cli.degradations.demosaic import finished
 from moce_cli.degradations.light import normal, to_encoded, to_linear
 from moce_cli.degradations.step import Step, Value, columns, lists
+from moce_cli.errors import UsageError
 
 GREY = 0.18  # linear light of the middle grey, which gamma leaves where it is
 _LUMA = (0.2126, 0.7152, 0.0722)  # Rec. 709
@@ -40,12 +42,48 @@ def low(pictures: Tensor, steps: Sequence[Step], generator: torch.Generator) -> 
     return to_encoded(light * cast * torch.exp2(-stops))
 
 
-def draw_sensor(strength: float, rng: np.random.Generator) -> dict[str, Value]:
+COLOURS = ("white", "coloured")
+
+
+@dataclass(frozen=True, slots=True)
+class SensorNoise:
+    """Which noise a sensor is to make; by default cameras are drawn as they are.
+
+    Attributes:
+        colour: "white" is independent between pixels and channels; "coloured" goes through a
+            mosaic and has grain that the channels share; None draws either, and what lies between.
+        encoded: it lies on encoded values, after gamma, not on linear light.
+
+    Raises:
+        UsageError: no such colour.
+    """
+
+    colour: str | None = None
+    encoded: bool = False
+
+    def __post_init__(self) -> None:
+        """Check the colour."""
+        if self.colour not in (None, *COLOURS):
+            raise UsageError(
+                f"{self.colour!r} is no colour of noise", f"these are: {', '.join(COLOURS)}"
+            )
+
+
+def draw_sensor(
+    strength: float, rng: np.random.Generator, wanted: SensorNoise | None = None
+) -> dict[str, Value]:
     """A camera: how many electrons a pixel holds, what reading adds, and how colours are made."""
-    bayer = rng.random() < 0.65
+    wanted = wanted or SensorNoise()
+    asked = {"encoded": True} if wanted.encoded else {}
+    bayer = rng.random() < 0.65 if wanted.colour is None else wanted.colour == "coloured"
     gains = rng.uniform(1.2, 2.2, 2) if bayer else np.ones(2)
-    shared, chroma, grain = rng.uniform(-0.3, 1.2), rng.uniform(-1.0, 1.8), rng.uniform(-0.4, 0.55)
+    least_shared = 0.3 if wanted.colour == "coloured" else -0.3
+    shared, chroma = rng.uniform(least_shared, 1.2), rng.uniform(-1.0, 1.8)
+    grain = rng.uniform(-0.4, 0.55)
+    if wanted.colour == "white":
+        chroma = grain = 0.0
     return {
+        **asked,
         "full_well": round(float(np.exp(rng.uniform(math.log(10000), math.log(50000)))), 1),
         "read": round(float(rng.uniform(1.0, 3.0)), 4),
         "gains": [round(float(gains[0]), 4), 1.0, round(float(gains[1]), 4)],
@@ -74,17 +112,30 @@ def sensor(pictures: Tensor, steps: Sequence[Step], generator: torch.Generator) 
     Source: Foi et al., "Practical Poissonian-Gaussian Noise Modeling" (TIP 2008); the correlations
     cover those measured in flat parts of really noisy pictures: 0 to 0.65 between neighbours,
     0 to 0.9 between channels.
+
+    Where the parameter "encoded" is there and true, all this happens after gamma: encoded values
+    stand for light, so that white has as many electrons as before, and middle grey half of them.
+    That is the noise of pictures that were brightened, scanned or generated after their tone curve,
+    strongest where they are bright; before gamma it is strongest in the dark.
+
+    Source: Zhang et al., "Designing a Practical Degradation Model for Deep Blind Image
+    Super-Resolution" (ICCV 2021), whose Poisson noise lies on encoded values.
     """
     iso, full_well, read = columns(steps, ("strength", "full_well", "read"), pictures)
     (gains,) = lists(steps, ("gains",), pictures)
+    after = [bool(step.parameters.get("encoded")) for step in steps]
+    rows = torch.tensor(after, device=pictures.device)[:, None, None, None]
     light = to_linear(pictures)
+    if any(after):
+        light = torch.where(rows, pictures, light)
     white = full_well * 100 / iso / gains
     arrived = light * white
     variance = arrived + read.square()
     noise = normal(tuple(pictures.shape), generator, pictures)
     skew = arrived / (6 * variance)
     noise = (variance.sqrt() * noise + skew * (noise.square() - 1)) / white
-    return to_encoded(light + finished(noise, steps))
+    noisy = light + finished(noise, steps)
+    return torch.where(rows, noisy, to_encoded(noisy)) if any(after) else to_encoded(noisy)
 
 
 ROUNDING = 2.0**-12

@@ -162,6 +162,25 @@ def test_a_measured_kernel(moce, tmp_path):
     assert np.array_equal(pixels(made), pixels(clean))
 
 
+def test_a_sensors_noise_is_white_or_coloured_before_or_after_gamma(moce, tmp_path):
+    clean = smooth(tmp_path / "clean.png")
+    told = {}
+    for words in ([], ["--sensor-noise", "white"], ["--sensor-noise", "coloured", "--after-gamma"]):
+        made = tmp_path / f"{len(told)}.png"
+        result = moce("degrade", clean, "--sensor", 3200, *words, "--json", "-o", made)
+        assert result.exit_code == 0, result.output
+        (step,) = json.loads(result.stdout)["degradations"]
+        assert recorded(made)["moce:degradations"] == [step]
+        told[len(told)] = step
+    assert "encoded" not in told[0]
+    assert (told[1]["pattern"], told[1]["chroma"], told[1]["grain"]) == ("white", 0, 0)
+    assert (told[2]["pattern"], told[2]["encoded"]) == ("bayer", True)
+    assert told[2]["shared"] >= 0.3
+    words = ["--mix", "sensor,jpeg", "--after-gamma", "--json", "-o", tmp_path / "mixed.png"]
+    drawn = json.loads(moce("degrade", clean, *words).stdout)["degradations"]
+    assert [step.get("encoded") for step in drawn] == [True, None]
+
+
 def test_grey_alpha_and_sixteen_bits(moce, tmp_path):
     grey = smooth(tmp_path / "grey.png", mode="L")
     assert moce("degrade", grey, "--noise", 10).exit_code == 0
@@ -221,6 +240,9 @@ def test_a_bad_file_among_good_ones(moce, tmp_path):
         (("--kernel", "1"), 2, ("--kernels",)),
         (("--mix", "kernel,noise"), 2, ("--kernels",)),
         (("--kernels", "nowhere"), 3, ("nowhere",)),
+        (("--sensor", "1600", "--sensor-noise", "pink"), 2, ("'pink'", "white, coloured")),
+        (("--noise", "5", "--after-gamma"), 2, ("--after-gamma", "--sensor")),
+        (("--noise", "5", "--sensor-noise", "white"), 2, ("--sensor-noise", "--sensor")),
         (("--noise", "5", "--json", "-o", "-"), 2, ("--json",)),
         (("--noise", "5", "-o", "x.pdf"), 6, (".pdf",)),
     ],

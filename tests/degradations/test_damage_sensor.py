@@ -8,8 +8,9 @@ import torch
 from degradation_samples import grey, run, scene, step
 from PIL import Image
 
-from moce_cli.degradations import Step
+from moce_cli.degradations import SensorNoise, Step
 from moce_cli.degradations.light import to_encoded, to_linear
+from moce_cli.errors import UsageError
 
 PLAIN_LOW = {"cast": [1.0, 1.0, 1.0], "gamma": 1.0}
 CAMERA = {
@@ -176,6 +177,76 @@ def test_grain_is_coarser_and_as_strong():
         fine[..., 1:], fine[..., :-1]
     )
     assert coarse.std().item() == pytest.approx(fine.std().item(), rel=0.03)
+
+
+def encoded_noise(value, **changes):
+    """What is added to encoded values in a flat field of this one, after gamma."""
+    return run(grey(value), camera(3200.0, encoded=True, **changes), quantise=False) - value
+
+
+@pytest.mark.parametrize("colour", ["white", "coloured"])
+def test_after_gamma_the_variance_is_linear_in_encoded_values(colour):
+    """Channels are white-balanced, and a mosaic's mean of two noises varies half as much."""
+    white = 20000 * 100 / 3200
+    changes = {"pattern": "bayer", "shared": 1.0, "chroma": 1.0} if colour == "coloured" else {}
+    found = [encoded_noise(value, **changes) for value in (0.2, 0.4, 0.6)]
+    variances = [noise[:, 1].var().item() * white**2 for noise in found]
+    share = 1.0 if colour == "white" else (1 + 0.25) / 2  # green: half the sites, means of four
+    for value, variance in zip((0.2, 0.4, 0.6), variances, strict=True):
+        assert variance == pytest.approx(share * (value * white + 4), rel=0.03)
+    assert all(abs(noise.mean().item()) * white < 0.2 for noise in found)
+
+
+def test_after_gamma_white_noise_is_white_and_coloured_noise_is_not():
+    white = encoded_noise(0.4)
+    assert abs(correlation(white[..., 1:], white[..., :-1])) < 0.01
+    assert abs(correlation(white[:, 0], white[:, 1])) < 0.01
+    coloured = encoded_noise(0.4, pattern="bayer", shared=1.0, chroma=1.5)
+    assert correlation(coloured[:, 1, :, 1:], coloured[:, 1, :, :-1]) > 0.3
+    assert correlation(coloured[:, 0], coloured[:, 1]) > 0.7
+    assert correlation(coloured[:, 2], coloured[:, 1]) > 0.7
+
+
+def test_before_gamma_noise_is_strongest_in_the_dark_and_after_it_in_the_light():
+    spread = {}
+    for name, changes in (("before", {}), ("after", {"encoded": True})):
+        made = [run(grey(v), camera(1600.0, **changes), quantise=False) - v for v in (0.2, 0.7)]
+        spread[name] = [noise.std().item() for noise in made]
+    assert spread["before"][0] > spread["before"][1]
+    assert spread["after"][0] < 0.6 * spread["after"][1]  # sqrt(0.2 / 0.7) = 0.53
+
+
+def test_samples_before_and_after_gamma_share_a_batch():
+    from moce_cli.degradations import degrade
+
+    steps = [camera(1600.0), camera(1600.0, encoded=True)]
+    clean = grey(0.5, 2, 32, 32)
+    both = degrade(clean, [(s,) for s in steps], torch.Generator().manual_seed(0), quantise=False)
+    for row, one in enumerate(steps):
+        plans = [(one,), (one,)]
+        alike = degrade(clean, plans, torch.Generator().manual_seed(0), quantise=False)
+        assert torch.equal(both[row], alike[row])
+
+
+def test_the_colour_of_noise_is_drawn_as_asked():
+    def drawn(**asked):
+        return [step("sensor", 1600.0, seed, **asked).parameters for seed in range(60)]
+
+    for after in (False, True):
+        for one in drawn(sensor_noise=SensorNoise("white", after)):
+            assert (one["pattern"], one["gains"]) == ("white", [1.0, 1.0, 1.0])
+            assert one["shared"] == one["chroma"] == one["grain"] == 0
+            assert one.get("encoded", False) == after
+        for one in drawn(sensor_noise=SensorNoise("coloured", after)):
+            noise = linear_noise(0.3, Step("sensor", {**one, "encoded": False}))
+            assert one["pattern"] == "bayer"
+            assert correlation(noise[:, 0], noise[:, 1]) > 0.1
+            assert one.get("encoded", False) == after
+    assert {one["pattern"] for one in drawn()} == {"white", "bayer"}
+    assert drawn(sensor_noise=SensorNoise()) == drawn()
+    assert not any("encoded" in one for one in drawn())
+    with pytest.raises(UsageError, match="'pink' is no colour"):
+        SensorNoise("pink")
 
 
 @pytest.mark.parametrize("stops", [0.5, 1.0, 3.0])
