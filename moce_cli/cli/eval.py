@@ -42,6 +42,14 @@ def evaluate(
             show_default=False,
         ),
     ] = None,
+    kernels: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="Measured blur kernels (.npy): the suite's row 'kernel 1', or that row alone.",
+            rich_help_panel="Data",
+        ),
+    ] = None,
     seed: Annotated[
         int, typer.Option(min=0, help="Of the suite's damage.", rich_help_panel="Data")
     ] = 0,
@@ -163,7 +171,7 @@ def evaluate(
     from moce_cli.restoration.plan import parse_tile
 
     runtime.choose_device(device)  # before the weights are read: it is the cheaper mistake
-    rows = [row for folder in datasets for row in find_rows(folder, suite or (), seed)]
+    rows = [row for folder in datasets for row in find_rows(folder, suite or (), seed, kernels)]
     rows = [row.limited(limit).cropped(None if oracle else crop) for row in rows]
     checkpoints = {name: load_model(name) for name in models}
     called = labels(checkpoints)

@@ -8,12 +8,21 @@ from __future__ import annotations
 
 from moce_cli.degradations.degrading import degrade
 from moce_cli.degradations.kinds import KINDS, Kind, Stage
-from moce_cli.degradations.plans import SUITE, Strength, draw, mix, needs_codec, suite_plan
+from moce_cli.degradations.plans import (
+    KERNEL_ROW,
+    SUITE,
+    Strength,
+    draw,
+    mix,
+    needs_codec,
+    suite_plan,
+)
 from moce_cli.degradations.sensor import SensorNoise
 from moce_cli.degradations.step import Plan, Step
 from moce_cli.degradations.whole import chances, colourless, degrade_picture
 
 __all__ = [
+    "KERNEL_ROW",
     "KINDS",
     "SUITE",
     "Kind",

@@ -199,13 +199,23 @@ SUITE: dict[str, dict[str, float]] = {
 """Rows of fixed strengths for evaluation and validation: name, then kind and strength."""
 
 
-def suite_plan(name: str, seed: int) -> Plan:
+KERNEL_ROW = "kernel 1"
+"""One row more for who has a folder of measured kernels: blurred by one of them, as measured."""
+
+
+def suite_plan(name: str, seed: int, kernels: Path | None = None) -> Plan:
     """The plan of a row for one picture; the seed is the picture's place in its folder.
 
+    Args:
+        name: a key of `SUITE`, or `KERNEL_ROW`.
+        seed: decides what is drawn.
+        kernels: for `KERNEL_ROW` as for `draw`; which of them is drawn depends on their order.
+
     Raises:
-        UsageError: no such row.
+        UsageError: no such row, or no folder of kernels.
+        InputError: as `draw`.
     """
-    if name not in SUITE:
+    if name not in SUITE and name != KERNEL_ROW:
         raise UsageError(f"{name!r} is no row of the suite", f"these are: {', '.join(SUITE)}")
     rng = np.random.default_rng([zlib.crc32(name.encode()), seed])
-    return mix(SUITE[name], rng, extent=SUITE_SCENE)
+    return mix(_row(name), rng, extent=SUITE_SCENE, kernels=kernels)

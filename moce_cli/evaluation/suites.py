@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from moce_cli.degradations import SUITE, degrade, suite_plan
+from moce_cli.degradations import KERNEL_ROW, SUITE, degrade, suite_plan
+from moce_cli.degradations.lens import kernel_files, measured
 from moce_cli.errors import InputError, UsageError
 from moce_cli.evaluation.benchmarks import find_benchmarks, layouts_wanted
 from moce_cli.evaluation.datasets import (
@@ -57,18 +58,19 @@ def sample_seed(seed: int, index: int) -> int:
     return seed * _MOST_FILES + index
 
 
-def damage(clean: Array, row: str, seed: int) -> Array:
+def damage(clean: Array, row: str, seed: int, kernels: Path | None = None) -> Array:
     """A clean picture, damaged as a row of the suite says.
 
     Args:
         clean: `(H, W, 3)` uint8.
-        row: a key of `SUITE`.
+        row: a key of `SUITE`, or `KERNEL_ROW`.
         seed: decides what is drawn, and the noise.
+        kernels: a folder of measured ones, for `KERNEL_ROW`.
 
     Returns:
         `(H, W, 3)` uint8, the same on every machine up to float rounding.
     """
-    plan = suite_plan(row, seed)
+    plan = suite_plan(row, seed, kernels)
     if not plan:
         return clean
     tensor = torch.from_numpy(np.ascontiguousarray(clean)).permute(2, 0, 1)[None].float() / 255
@@ -76,35 +78,54 @@ def damage(clean: Array, row: str, seed: int) -> Array:
     return (made[0].permute(1, 2, 0) * 255).round().clamp(0, 255).to(torch.uint8).numpy()
 
 
-def _load(shelf: Shelf, path: Path, row: str, seed: int) -> Pair:
+def _load(shelf: Shelf, path: Path, row: str, seed: int, kernels: Path | None) -> Pair:
     clean = shelf.read(path)
-    return damage(clean, row, seed), clean
+    return damage(clean, row, seed, kernels), clean
 
 
-def suite_names(wanted: Sequence[str]) -> list[str]:
+def suite_names(wanted: Sequence[str], *, kernels: bool = False) -> list[str]:
     """The suite's rows that were asked for, in its order.
 
     Args:
-        wanted: names, several of them with commas, or `all`.
+        wanted: names, several of them with commas, or `all`; none is the row of kernels alone.
+        kernels: whether there are measured ones; then that row stands at the end.
 
     Raises:
         UsageError: one is not known.
     """
     words = [word.strip() for text in wanted for word in text.split(",")]
+    known = [*SUITE, KERNEL_ROW] if kernels else [*SUITE]
     for word in words:
-        if word != ALL and word not in SUITE:
+        if word == KERNEL_ROW and not kernels:
+            raise UsageError(f"{word!r} needs measured kernels", "add --kernels FOLDER")
+        if word != ALL and word not in known:
             raise UsageError(
-                f"{word!r} is no row of the suite", f"use {ALL} or some of {', '.join(SUITE)}"
+                f"{word!r} is no row of the suite", f"use {ALL} or some of {', '.join(known)}"
             )
-    return [name for name in SUITE if ALL in words or name in words]
+    words = words or [KERNEL_ROW]
+    return [name for name in known if ALL in words or name in words]
 
 
-def suite_rows(folder: Path, names: Sequence[str], seed: int = 0) -> list[Row]:
+def suite_rows(
+    folder: Path, names: Sequence[str], seed: int = 0, kernels: Path | None = None
+) -> list[Row]:
     """Rows of damage, made of every picture below a folder.
 
+    Args:
+        folder: of clean pictures.
+        names: of the suite, or `KERNEL_ROW`.
+        seed: of the damage.
+        kernels: a folder of measured ones, for that row.
+
     Raises:
-        InputError: there are none.
+        InputError: there are none, or a kernel can't be read.
     """
+    of_kernels = ""
+    if kernels is not None and KERNEL_ROW in names:
+        found = kernel_files(kernels)
+        for path in found:
+            measured(str(path))  # refused before anything is scored
+        of_kernels = f" and measured kernels, {len(found)} of {kernels.absolute().name}"
     files, shelf = files_in(folder, below=True), Shelf()
     called = [str(path.relative_to(folder)) for path in files]
     return [
@@ -115,17 +136,20 @@ def suite_rows(folder: Path, names: Sequence[str], seed: int = 0) -> list[Row]:
                 Sample(
                     called[i],
                     str(path.resolve()),
-                    functools.partial(_load, shelf, path, name, sample_seed(seed, i)),
+                    functools.partial(_load, shelf, path, name, sample_seed(seed, i), kernels),
                 )
                 for i, path in enumerate(files)
             ),
-            protocol=f"made on the fly with seed {seed}; the 8-bit output is scored",
+            protocol=f"made on the fly with seed {seed}{of_kernels if name == KERNEL_ROW else ''}"
+            "; the 8-bit output is scored",
         )
         for name in names
     ]
 
 
-def find_rows(folder: Path, suite: Sequence[str] = (), seed: int = 0) -> list[Row]:
+def find_rows(
+    folder: Path, suite: Sequence[str] = (), seed: int = 0, kernels: Path | None = None
+) -> list[Row]:
     """The rows that a folder stands for: a suite, a pair of folders, or benchmarks.
 
     Args:
@@ -133,6 +157,7 @@ def find_rows(folder: Path, suite: Sequence[str] = (), seed: int = 0) -> list[Ro
             `clean`, or a data root (or a part of it) with benchmarks.
         suite: names of its rows, or `all`.
         seed: of the suite.
+        kernels: a folder of measured ones: a row of the suite more, or the only one.
 
     Raises:
         UsageError: an unknown row.
@@ -141,8 +166,9 @@ def find_rows(folder: Path, suite: Sequence[str] = (), seed: int = 0) -> list[Ro
     if not folder.is_dir():
         what = "is no folder" if folder.exists() else "is not there"
         raise InputError(f"{folder} {what}", "name a folder of pictures or of benchmarks")
-    if suite:
-        return suite_rows(folder, suite_names(suite), seed)
+    if suite or kernels is not None:
+        names = suite_names(suite, kernels=kernels is not None)
+        return suite_rows(folder, names, seed, kernels)
     degraded, clean = (folder / part for part in _PAIR)
     if degraded.is_dir() and clean.is_dir():
         pairs = pair_by_stem(files_in(degraded), files_in(clean))

@@ -184,3 +184,20 @@ def test_a_file_goes_by_its_card_in_tables_and_twice_by_its_stem(evaluate, model
     assert "| second gain |" in header
     assert f"| {model_file.stem} gain |" in header
     assert str(second.parent) not in header
+
+
+def test_measured_kernels_are_a_row(evaluate, picture, tmp_path):
+    picture(tmp_path / "photos" / "a.png", 40, 48)
+    (tmp_path / "kernels").mkdir()
+    np.save(tmp_path / "kernels" / "bar.npy", np.ones((1, 7)))
+    result = evaluate(tmp_path / "photos", "--kernels", tmp_path / "kernels", "--json")
+    assert result.exit_code == 0, result.output
+    rows = [json.loads(line) for line in result.stdout.splitlines()]
+    assert {row["damage"] for row in rows} == {"kernel 1"}
+    assert "measured kernels, 1 of kernels" in rows[0]["protocol"]
+    both = ("--suite", "undamaged,kernel 1", "--kernels", tmp_path / "kernels", "--json")
+    rows = [json.loads(s) for s in evaluate(tmp_path / "photos", *both).stdout.splitlines()]
+    assert [row["damage"] for row in rows[::2]] == ["undamaged", "kernel 1"]
+    alone = evaluate(tmp_path / "photos", "--suite", "kernel 1")
+    assert_sentence(alone, 2, "'kernel 1' needs measured kernels", "--kernels")
+    assert_sentence(evaluate(tmp_path / "photos", "--kernels", tmp_path / "no"), 3, "no kernels")

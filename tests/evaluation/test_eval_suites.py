@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from eval_files import clean_folder, save
 
-from moce_cli.degradations import SUITE
+from moce_cli.degradations import KERNEL_ROW, SUITE
 from moce_cli.errors import InputError, UsageError
 from moce_cli.evaluation import suites
 from moce_cli.evaluation.suites import Shelf, find_rows, suite_names, suite_rows
@@ -49,6 +49,58 @@ def test_names():
     with pytest.raises(UsageError, match="'noise 24' is no row") as told:
         suite_names(["noise 24"])
     assert "noise 25" in told.value.hint
+
+
+@pytest.fixture
+def kernels(tmp_path):
+    """A bar that lies, and one pixel alone."""
+    folder = tmp_path / "kernels"
+    folder.mkdir()
+    np.save(folder / "bar.npy", np.ones((1, 9)))
+    np.save(folder / "point.npy", np.eye(3)[1:2].T)
+    return folder
+
+
+def test_measured_kernels_are_a_row_of_their_own(tmp_path, kernels):
+    folder = clean_folder(tmp_path / "pictures", 6)
+    (row,) = find_rows(folder, kernels=kernels)
+    assert row.name == KERNEL_ROW
+    assert row.protocol.startswith("made on the fly with seed 0 and measured kernels, 2 of kernels;")
+    blurred = []
+    for sample in row.samples:
+        degraded, clean = sample.load()
+        assert np.array_equal(degraded, sample.load()[0])
+        blurred.append(not np.array_equal(degraded, clean))
+        # light is moved, not made
+        assert degraded.mean() == pytest.approx(clean.mean(), abs=3)
+    assert {True, False} == set(blurred)
+    again = clean_folder(tmp_path / "elsewhere", 6)
+    moved = kernels.rename(tmp_path / "moved")
+    (other,) = find_rows(again, kernels=moved)
+    assert [not np.array_equal(*s.load()) for s in other.samples] == blurred
+
+
+def test_kernels_stand_behind_the_suite_and_change_none_of_it(tmp_path, kernels):
+    folder = clean_folder(tmp_path / "pictures", 1)
+    rows = find_rows(folder, ["all"], kernels=kernels)
+    assert [row.name for row in rows] == [*SUITE, KERNEL_ROW]
+    for row, plain in zip(rows, find_rows(folder, ["all"]), strict=False):
+        assert row.protocol == plain.protocol
+        assert np.array_equal(row.samples[0].load()[0], plain.samples[0].load()[0])
+    assert suite_names(["noise 25", KERNEL_ROW], kernels=True) == ["noise 25", KERNEL_ROW]
+    assert [row.name for row in find_rows(folder, ["noise 25"], kernels=kernels)] == ["noise 25"]
+
+
+def test_kernels_that_are_none_are_refused_before_anything_is_scored(tmp_path, kernels):
+    folder = clean_folder(tmp_path / "pictures", 1)
+    with pytest.raises(UsageError, match="'kernel 1' needs measured kernels") as told:
+        find_rows(folder, [KERNEL_ROW])
+    assert "--kernels" in told.value.hint
+    np.save(kernels / "worse.npy", -np.ones((3, 3)))
+    with pytest.raises(InputError, match=r"worse\.npy is no kernel"):
+        find_rows(folder, kernels=kernels)
+    with pytest.raises(InputError, match="holds no kernels"):
+        find_rows(folder, kernels=folder)
 
 
 def test_pictures_below_are_found_and_none_is_an_error(tmp_path):
