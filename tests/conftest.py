@@ -26,3 +26,11 @@ def _usual_log_level():
     level = ours.level
     yield
     ours.setLevel(level)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _a_home_of_our_own(tmp_path_factory):
+    """No test finds what a person keeps, or leaves anything there."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MOCE_HOME", str(tmp_path_factory.mktemp("home")))
+        yield

@@ -13,9 +13,9 @@ from moce_cli.degradations import KINDS, Plan, Strength, mix, needs_codec
 from moce_cli.training.checks import RecipeError
 from moce_cli.training.data import Damage
 from moce_cli.training.layouts import Pair, find_sets
+from moce_cli.training.looks import RGB, Look
 from moce_cli.training.recipe import Recipe
 from moce_cli.training.sources import (
-    RGB,
     LeftOut,
     Pictures,
     explain_empty,
@@ -29,7 +29,7 @@ TRUNCATION = 0.5
 """Chance that noise is truncated to 8 bits, as in the benchmarks; else it is rounded."""
 _NUMBERS = {name: number for number, name in enumerate(KINDS)}
 
-Refuse = Callable[[RGB], str | None]
+Refuse = Callable[[Look], str | None]
 Labels = NDArray[np.float32]
 
 
@@ -96,7 +96,9 @@ class CleanSource:
         data = recipe.data
         smallest = recipe.largest_crop + 2 * MARGIN
         self.pictures = Pictures(find_pictures(data.clean), int(data.memory_gb * 2**30))
-        self.pictures.check(lambda rgb: too_small(rgb, smallest) or refuse(rgb))
+        self.pictures.check(
+            lambda seen: too_small(seen.height, seen.width, smallest) or refuse(seen)
+        )
         self.left_out = self.pictures.left_out
         if not len(self.pictures):
             raise explain_empty(" and ".join(str(folder) for folder in data.clean), self.left_out)
@@ -139,7 +141,10 @@ class PairSource:
         pairs = [pair for some in found.values() for pair in some]
         paths = dict.fromkeys(p for pair in pairs for p in (pair.clean, pair.degraded) if p)
         self.pictures = Pictures(paths, int(data.memory_gb * 2**30))
-        self.pictures.check(lambda rgb: too_small(rgb, recipe.largest_crop) or refuse(rgb))
+        smallest = recipe.largest_crop
+        self.pictures.check(
+            lambda seen: too_small(seen.height, seen.width, smallest) or refuse(seen)
+        )
         self.left_out = self.pictures.left_out
         self._numbers = {path: number for number, path in enumerate(self.pictures.paths)}
         good = {name: self._usable(some) for name, some in found.items()}

@@ -7,17 +7,17 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from moce_cli import pictures
 from moce_cli.errors import InputError
 from moce_cli.runtime import usable_cores
 from moce_cli.training.checks import DatasetError
+from moce_cli.training.looks import RGB, Look, Looks
 
-RGB = NDArray[np.uint8]
 RECENT_BYTES = 256 * 2**20
 """Of pictures that did not fit into the budget, kept by each process that draws."""
 _AT_ONCE = 64
@@ -138,41 +138,52 @@ class Pictures:
         """Everything but the decoded pictures."""
         return vars(self) | {"_kept": {}, "_recent": OrderedDict(), "_recent_bytes": 0}
 
-    def check(self, refuse: Callable[[RGB], str | None]) -> None:
-        """Decode every picture once; leave out those unreadable or refused, keep what fits.
+    def check(self, refuse: Callable[[Look], str | None]) -> None:
+        """Look at every picture; leave out those unreadable or refused, keep what fits decoded.
+
+        What was looked at in an earlier run, and is not to be kept, is not decoded again.
 
         Args:
             refuse: says why a picture is not to be drawn from, or None.
+
+        Raises:
+            InputError: a picture that was seen in an earlier run can no longer be read.
         """
 
-        def look(path: Path) -> tuple[RGB | None, str]:
+        def look(looks: Looks, path: Path) -> tuple[Look, RGB | None] | str:
             try:
-                rgb = decode_rgb(path, "it")
+                seen, rgb = looks.of(path, lambda path: decode_rgb(path, "it"))
             except InputError as error:
-                return None, error.message.removeprefix("it: ")
-            return rgb, refuse(rgb) or ""
+                return error.message.removeprefix("it: ")
+            return refuse(seen) or (seen, rgb)
+
+        def pixels(path: Path, rgb: RGB | None) -> RGB:
+            rgb = decode_rgb(path) if rgb is None else rgb
+            rgb.flags.writeable = False
+            return rgb
 
         good: list[Path] = []
         room = self._budget
-        with ThreadPoolExecutor(usable_cores()) as threads:
+        with Looks() as looks, ThreadPoolExecutor(usable_cores()) as threads:
             for start in range(0, len(self.paths), _AT_ONCE):
                 some = self.paths[start : start + _AT_ONCE]
-                for path, (rgb, why) in zip(some, threads.map(look, some), strict=True):
-                    if rgb is None or why:
-                        self.left_out.append(LeftOut(path, why))
+                fits: dict[Path, RGB | None] = {}
+                for path, found in zip(some, threads.map(partial(look, looks), some), strict=True):
+                    if isinstance(found, str):
+                        self.left_out.append(LeftOut(path, found))
                         continue
+                    seen, rgb = found
                     good.append(path)
-                    self.sizes[path] = (rgb.shape[0], rgb.shape[1])
-                    if rgb.nbytes <= room:
-                        room -= rgb.nbytes
-                        rgb.flags.writeable = False
-                        self._kept[path] = rgb
+                    self.sizes[path] = (seen.height, seen.width)
+                    if seen.nbytes <= room:
+                        room -= seen.nbytes
+                        fits[path] = rgb
+                self._kept.update(zip(fits, threads.map(pixels, fits, fits.values()), strict=True))
         self.paths = good
 
 
-def too_small(rgb: RGB, smallest: int) -> str | None:
+def too_small(height: int, width: int, smallest: int) -> str | None:
     """Why a picture is too small to draw from, or None."""
-    height, width = rgb.shape[:2]
     if min(height, width) < smallest:
         return f"its {width} x {height} px are too few: both sides need {smallest} px"
     return None
@@ -209,7 +220,7 @@ def middles(folders: Sequence[Path], count: int, crop: int) -> list[tuple[str, R
         except InputError as error:
             left_out[number] = LeftOut(paths[number], error.message.removeprefix("it: "))
             return False
-        if why := too_small(rgb, crop):
+        if why := too_small(rgb.shape[0], rgb.shape[1], crop):
             left_out[number] = LeftOut(paths[number], why)
             return False
         top, left = ((side - crop) // 2 for side in rgb.shape[:2])

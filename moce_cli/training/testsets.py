@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import csv
-import hashlib
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from moce_cli.errors import InputError
 from moce_cli.runtime import usable_cores
+from moce_cli.training.looks import Look, Looks
 from moce_cli.training.sources import decode_rgb, find_pictures
 
 NEAR = 14
@@ -60,79 +60,38 @@ class TestSets:
             DatasetError: a folder is not there, or holds no pictures.
         """
 
-        def look(path: Path) -> tuple[tuple[int, int, str], NDArray[np.uint64]] | None:
+        def look(looks: Looks, path: Path) -> Look | None:
             try:
-                rgb = decode_rgb(path)
+                return looks.of(path, decode_rgb)[0]
             except InputError:
                 return None
-            return _identity(rgb), difference_hashes(rgb)[0]
 
         paths = find_pictures(folders, "--validation")
-        with ThreadPoolExecutor(usable_cores()) as threads:
-            seen = list(threads.map(look, paths))
+        with Looks() as looks, ThreadPoolExecutor(usable_cores()) as threads:
+            seen = list(threads.map(partial(look, looks), paths))
         for path, found in zip(paths, seen, strict=True):
             if found is not None:
                 self._told.append(f"a validation picture, {path}")
-                self._exact.setdefault(found[0], self._told[-1])
-        hashes = [found[1] for found in seen if found is not None]
+                self._exact.setdefault(_identity(found), self._told[-1])
+        hashes = [found.hashes[0] for found in seen if found is not None]
         self.hashes = np.concatenate([self.hashes, *(word[None] for word in hashes)])
 
-    def refuse(self, rgb: NDArray[np.uint8]) -> str | None:
-        """Why a picture may not be trained on, or None.
-
-        Args:
-            rgb: `(H, W, 3)`.
-        """
-        distance = self.distances(rgb)
+    def refuse(self, seen: Look) -> str | None:
+        """Why a picture may not be trained on, or None."""
+        distance = self.distances(seen)
         nearest = int(distance.argmin())
         if distance[nearest] > NEAR:
             return None
-        if told := self._exact.get(_identity(rgb)):
+        if told := self._exact.get(_identity(seen)):
             return f"it is {told}"
         return f"it looks like {self._told[nearest]}"
 
-    def distances(self, rgb: NDArray[np.uint8]) -> NDArray[np.int64]:
+    def distances(self, seen: Look) -> NDArray[np.int64]:
         """Bits in which a picture differs from each known one, however it is turned, `(N,)`."""
-        turned = difference_hashes(rgb)
-        differing = self.hashes[:, None] ^ turned[None]
+        differing = self.hashes[:, None] ^ seen.hashes[None]
         return np.bitwise_count(differing).sum(axis=2, dtype=np.int64).min(axis=1)
 
 
-def _identity(rgb: NDArray[np.uint8]) -> tuple[int, int, str]:
-    """Height, width and a digest of the bytes."""
-    return rgb.shape[0], rgb.shape[1], hashlib.sha256(rgb.tobytes()).hexdigest()
-
-
-def difference_hashes(rgb: NDArray[np.uint8]) -> NDArray[np.uint64]:
-    """How a picture looks from afar, in the eight ways in which it can lie.
-
-    Grey, reduced to 9 x 8 and 8 x 9; a bit is set where a pixel is brighter than its left, and
-    where it is brighter than its upper neighbour: 64 bits of rows, then 64 of columns, the most
-    significant first.
-
-    Args:
-        rgb: `(H, W, 3)`.
-
-    Returns:
-        `(8, 2)`, the picture as it lies first.
-    """
-    grey = Image.fromarray(rgb).convert("L")
-    across, down = (
-        np.asarray(grey.resize(size, Image.Resampling.LANCZOS), np.int16)
-        for size in ((9, 8), (8, 9))
-    )
-    hashes = [
-        _bits(flip(np.rot90(wide, turn)), flip(np.rot90(tall, turn)))
-        for flip in (np.asarray, np.fliplr)
-        for turn in range(4)
-        for wide, tall in [(across, down) if turn % 2 == 0 else (down, across)]
-    ]
-    return np.stack(hashes)
-
-
-def _bits(across: NDArray[np.int16], down: NDArray[np.int16]) -> NDArray[np.uint64]:
-    """From greys of 9 x 8 and 8 x 9 (width first), `(2,)`."""
-    rows = across[:, 1:] > across[:, :-1]
-    columns = down[1:] > down[:-1]
-    packed = np.packbits(np.concatenate([rows.ravel(), columns.ravel()]))
-    return packed.view(">u8").astype(np.uint64)
+def _identity(seen: Look) -> tuple[int, int, str]:
+    """What a picture shares with none but its copies."""
+    return seen.height, seen.width, seen.digest

@@ -10,7 +10,7 @@ from training_pictures import RECIPE, folder_of, picture, save
 
 from moce_cli.degradations import KINDS, Step
 from moce_cli.errors import InputError
-from moce_cli.training import crops, sampling, testsets
+from moce_cli.training import crops, looks, sampling
 from moce_cli.training.checks import DatasetError, RecipeError
 from moce_cli.training.crops import truncated_noise
 from moce_cli.training.recipe import load_recipe
@@ -329,9 +329,9 @@ def test_validation_pictures_are_not_trained_on(make, tmp_path):
 def test_no_picture_is_hashed_twice_for_the_sake_of_validation(make, tmp_path, monkeypatch):
     folder_of(tmp_path / "held", 3)
     hashed = []
-    whole = testsets.difference_hashes
+    whole = looks.difference_hashes
     monkeypatch.setattr(
-        testsets, "difference_hashes", lambda rgb: hashed.append(rgb.shape) or whole(rgb)
+        looks, "difference_hashes", lambda rgb: hashed.append(rgb.shape) or whole(rgb)
     )
     make(RECIPE + VALIDATION)
     assert len(hashed) == 5 + 3

@@ -12,7 +12,7 @@ from moce_cli.training.checks import DatasetError
 from moce_cli.training.sources import Pictures, decode_rgb, find_pictures, middles, too_small
 
 
-def anything(rgb):
+def anything(seen):
     return None
 
 
@@ -84,7 +84,7 @@ def test_what_cannot_be_drawn_from_is_left_out_and_named(tmp_path):
     (folder / "text.png").write_text("no picture at all")
     save(folder / "small.png", picture(5, 40, 90))
     found = Pictures(find_pictures([folder]))
-    found.check(lambda rgb: too_small(rgb, 48))
+    found.check(lambda seen: too_small(seen.height, seen.width, 48))
     assert [path.name for path in found.paths] == ["0.png", "1.png"]
     whys = {one.path.name: one.why for one in found.left_out}
     assert set(whys) == {"cut.png", "text.png", "small.png"}

@@ -10,7 +10,8 @@ import pytest
 from PIL import Image
 from training_pictures import picture
 
-from moce_cli.training.testsets import NEAR, TestSets, difference_hashes
+from moce_cli.training.looks import difference_hashes, look_at
+from moce_cli.training.testsets import NEAR, TestSets
 
 
 def plain_hash(rgb):
@@ -73,18 +74,18 @@ def test_the_hash_is_the_one_defined(seed):
 
 def test_the_same_bytes_are_refused_by_name():
     for number, rgb in enumerate(LISTED):
-        assert SETS.refuse(rgb) == f"it is the test picture made/{number}"
+        assert SETS.refuse(look_at(rgb)) == f"it is the test picture made/{number}"
 
 
 @pytest.mark.parametrize("change", CHANGES)
 def test_what_looks_the_same_is_refused_by_name(change):
     for number, rgb in enumerate(LISTED):
         changed = np.ascontiguousarray(CHANGES[change](rgb))
-        assert SETS.refuse(changed) == f"it looks like the test picture made/{number}"
+        assert SETS.refuse(look_at(changed)) == f"it looks like the test picture made/{number}"
 
 
 def test_other_pictures_are_taken():
-    assert not [seed for seed in range(100, 140) if SETS.refuse(picture(seed, 240, 320))]
+    assert not [seed for seed in range(100, 140) if SETS.refuse(look_at(picture(seed, 240, 320)))]
 
 
 def test_nothing_of_the_listed_sets_is_near_by_chance():
@@ -92,9 +93,9 @@ def test_nothing_of_the_listed_sets_is_near_by_chance():
     rng = np.random.default_rng(0)
     known = TestSets()
     for seed in range(20):
-        assert known.distances(picture(seed, 120, 160)).min() > NEAR
+        assert known.distances(look_at(picture(seed, 120, 160))).min() > NEAR
         noise = rng.integers(0, 256, (64, 64, 3), dtype=np.uint8)
-        assert known.distances(noise).min() > NEAR
+        assert known.distances(look_at(noise)).min() > NEAR
 
 
 def test_every_test_picture_at_hand_is_packed():
