@@ -17,6 +17,7 @@ log = logging.getLogger(__name__)
 Precision = Literal["fp32", "bf16", "fp16"]
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
 _CGROUP = Path("/sys/fs/cgroup")
+_OWN_GROUPS = Path("/proc/self/cgroup")
 
 
 def available_devices() -> list[str]:
@@ -92,32 +93,70 @@ def torch_dtype(precision: Precision) -> torch.dtype:
 
 
 def usable_cores() -> int:
-    """Cores this process may use: its affinity, and the quota of its control group."""
+    """Cores this process may use: its affinity, and the quotas of its control groups."""
     cores = (
         len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     )
-    try:
-        quota, period = (_CGROUP / "cpu.max").read_text(encoding="utf-8").split()
-    except (OSError, ValueError):
-        return cores
-    if quota == "max":
-        return cores
-    return max(1, min(cores, -(-int(quota) // int(period))))
+    for folder in _control_groups("cpu"):
+        words = _words(folder / "cpu.max") or [
+            *_words(folder / "cpu.cfs_quota_us"),
+            *_words(folder / "cpu.cfs_period_us"),
+        ]
+        if len(words) == 2 and all(word.isdecimal() for word in words) and int(words[1]):
+            cores = min(cores, -(-int(words[0]) // int(words[1])))
+    return max(1, cores)
+
+
+def use_threads(threads: int | None) -> None:
+    """Let torch compute with so many threads in this process; None takes the usable cores."""
+    import torch
+
+    torch.set_num_threads(threads or usable_cores())
 
 
 def memory_bytes() -> int:
-    """Memory this process may use: the machine's or its control group's limit.
+    """Memory this process may use: the machine's or its control groups' limit.
 
     Not what happens to be free: a plan must be the same from one run to the next.
     """
     total = 8 * 2**30
     if hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
         total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    for folder in _control_groups("memory"):
+        for name in ("memory.max", "memory.limit_in_bytes"):
+            words = _words(folder / name)
+            if words and words[0].isdecimal():
+                total = min(total, int(words[0]))
+    return total
+
+
+def _control_groups(controller: str) -> list[Path]:
+    """Folders of the groups that this process is in, nested ones too; each may set a limit.
+
+    In a container they may be seen from within, so that the outermost folder is its own; what a
+    path names and is not there does no harm.
+    """
+    folders = [_CGROUP]
     try:
-        limit = (_CGROUP / "memory.max").read_text(encoding="utf-8").strip()
-    except OSError:
-        return total
-    return total if limit == "max" else min(total, int(limit))
+        lines = _OWN_GROUPS.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError):
+        return folders
+    for line in lines:  # version 2 is `0::/path`, version 1 `4:cpu,cpuacct:/path`
+        _, _, rest = line.partition(":")
+        kinds, _, path = rest.partition(":")
+        if kinds and controller not in kinds.split(","):
+            continue
+        names = [name for name in path.split("/") if name not in ("", "..")]
+        for root in (_CGROUP / controller, _CGROUP / kinds) if kinds else (_CGROUP,):
+            folders += [root.joinpath(*names[:depth]) for depth in range(len(names) + 1)]
+    return folders
+
+
+def _words(path: Path) -> list[str]:
+    try:
+        return path.read_text(encoding="utf-8").split()
+    except (OSError, UnicodeDecodeError):
+        return []
 
 
 def device_memory_bytes(device: torch.device) -> int:

@@ -171,6 +171,7 @@ def evaluate(
     from moce_cli.restoration.plan import parse_tile
 
     runtime.choose_device(device)  # before the weights are read: it is the cheaper mistake
+    runtime.use_threads(threads)
     rows = [row for folder in datasets for row in find_rows(folder, suite or (), seed, kernels)]
     rows = [row.limited(limit).cropped(None if oracle else crop) for row in rows]
     checkpoints = {name: load_model(name) for name in models}

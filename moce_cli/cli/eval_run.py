@@ -167,12 +167,10 @@ def run_oracle(
     csv: Path | None,
 ) -> None:
     """Compare the router's choice with its rivals, model by model."""
-    import torch
-
     side = side or SIDE
     where = runtime.choose_device(device)
     exact = runtime.choose_precision(precision, where)
-    torch.set_num_threads(threads or runtime.usable_cores())
+    runtime.use_threads(threads)
     samples = sum(len(row.samples) for row in rows)
     passes = sum(passes_needed(c.config.num_experts, len(rows)) for c in checkpoints.values())
     reports: list[OracleReport] = []

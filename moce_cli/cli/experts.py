@@ -58,9 +58,10 @@ def find_experts(
     from moce_cli.compare import expert_map
     from moce_cli.restoration import Restorer
     from moce_cli.restoration.plan import parse_tile
-    from moce_cli.runtime import choose_device
+    from moce_cli.runtime import choose_device, use_threads
 
     choose_device(device)  # before the weights are read: it is the cheaper mistake
+    use_threads(threads)
     checkpoint = load_model(model)
     restorer = Restorer(
         checkpoint,

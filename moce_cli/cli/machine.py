@@ -73,7 +73,9 @@ class Machine:
         """Read the weights; imports torch."""
         from moce_cli.restoration import Restorer
         from moce_cli.restoration.plan import parse_tile
+        from moce_cli.runtime import use_threads
 
+        use_threads(self.threads)  # also while the weights are read
         return Restorer.from_pretrained(
             self.model,
             device=self.device,

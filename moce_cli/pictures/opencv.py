@@ -6,11 +6,12 @@ import functools
 from types import ModuleType
 
 from moce_cli.errors import MoceError
+from moce_cli.runtime import usable_cores
 
 
 @functools.cache
 def opencv() -> ModuleType:
-    """The cv2 module, its own log silenced.
+    """The cv2 module, its own log silenced, on the cores that may be used.
 
     Raises:
         MoceError: it can't be loaded.
@@ -23,4 +24,5 @@ def opencv() -> ModuleType:
             hint="Replace it: pip uninstall opencv-python; pip install opencv-python-headless",
         ) from error
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+    cv2.setNumThreads(usable_cores())
     return cv2
