@@ -9,6 +9,7 @@ import typer
 from moce_cli.checkpoints.catalogue import DEFAULT_MODEL
 from moce_cli.cli import batch_options, options, picture_options
 from moce_cli.cli.console import configure
+from moce_cli.cli.importing import importing
 
 EPILOG = """Examples:
 
@@ -112,11 +113,12 @@ def restore(
 ) -> None:
     """Restore pictures: a file, several, a folder with all below it, or a pipe."""
     configure(quiet=quiet, verbosity=verbose)
-    from moce_cli.batch import Request, Settings, Shard, Wanted
-    from moce_cli.cli import restore_run
-    from moce_cli.cli.machine import ClusterOptions, Machine
-    from moce_cli.errors import UsageError
-    from moce_cli.restoration.where import Mask, Region
+    with importing():
+        from moce_cli.batch import Request, Settings, Shard, Wanted
+        from moce_cli.cli import restore_run
+        from moce_cli.cli.machine import ClusterOptions, Machine
+        from moce_cli.errors import UsageError
+        from moce_cli.restoration.where import Mask, Region
 
     if as_json and output == "-":
         raise UsageError("--json and -o - both write to stdout", "drop --json or name a file")

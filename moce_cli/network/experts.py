@@ -6,7 +6,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from moce_cli.network.layers import Norm, depthwise, depthwise_in_parts, project_in_parts
+from moce_cli.network.layers import (
+    Linear,
+    Norm,
+    depthwise,
+    depthwise_in_parts,
+    project_in_parts,
+)
 
 _elsewhere: dict[str, str] = {}
 
@@ -52,12 +58,12 @@ class FFTAttention(nn.Module):
     def __init__(self, channels: int, window: int) -> None:
         super().__init__()
         self.window = window
-        self.query = nn.Linear(channels, channels, bias=False)
+        self.query = Linear(channels, channels, bias=False)
         self.query_depthwise = depthwise(channels, 3, bias=True)
-        self.key_value = nn.Linear(channels, 2 * channels, bias=False)
+        self.key_value = Linear(channels, 2 * channels, bias=False)
         self.key_value_depthwise = depthwise(2 * channels, 7, bias=True)
         self.norm = Norm(channels)
-        self.project = nn.Linear(channels, channels, bias=True)
+        self.project = Linear(channels, channels, bias=True)
 
     def forward(self, x: Tensor) -> Tensor:
         """`(B, H, W, r)` to `(B, H, W, r)`."""
@@ -74,9 +80,9 @@ class ComplexityExpert(nn.Module):
 
     def __init__(self, channels: int, rank: int, window: int) -> None:
         super().__init__()
-        self.reduce = nn.Linear(channels, rank, bias=False)
-        self.reduce_shared = nn.Linear(channels, rank, bias=False)
-        self.expand = nn.Linear(rank, channels, bias=False)
+        self.reduce = Linear(channels, rank, bias=False)
+        self.reduce_shared = Linear(channels, rank, bias=False)
+        self.expand = Linear(rank, channels, bias=False)
         self.attention = FFTAttention(rank, window)
 
     def forward(self, x: Tensor, shared: Tensor) -> Tensor:

@@ -16,6 +16,15 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 
+class Linear(nn.Linear):
+    """A matrix product; on the meta device no time goes into first values."""
+
+    def reset_parameters(self) -> None:
+        """Draw first values, where there is room for them."""
+        if not self.weight.is_meta:
+            super().reset_parameters()
+
+
 class Conv2d(nn.Conv2d):
     """Convolution of stride 1 on `(B, H, W, C)`, zero padding that keeps height and width."""
 
@@ -25,6 +34,11 @@ class Conv2d(nn.Conv2d):
         super().__init__(
             in_channels, out_channels, kernel, padding=kernel // 2, groups=groups, bias=bias
         )
+
+    def reset_parameters(self) -> None:
+        """Draw first values, except on the meta device."""
+        if not self.weight.is_meta:
+            super().reset_parameters()
 
     def forward(self, input: Tensor) -> Tensor:
         """`(B, H, W, in_channels)` to `(B, H, W, out_channels)`."""
@@ -86,6 +100,11 @@ def pointwise(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     if bias is None:
         return F.linear(x, weight)
     return F.conv2d(x.permute(0, 3, 1, 2), weight[:, :, None, None], bias).permute(0, 2, 3, 1)
+
+
+def add(stream: Tensor, change: Tensor) -> Tensor:
+    """What runs through the blocks, changed; in its own place where no gradient needs it."""
+    return stream + change if torch.is_grad_enabled() else stream.add_(change)
 
 
 def bias_of(layer: nn.Linear | nn.Conv2d) -> Tensor | None:
@@ -182,9 +201,9 @@ class TransposedAttention(nn.Module):
     def __init__(self, channels: int, heads: int, *, bias: bool) -> None:
         super().__init__()
         self.temperature = nn.Parameter(torch.ones(heads, 1, 1))
-        self.qkv = nn.Linear(channels, 3 * channels, bias=bias)
+        self.qkv = Linear(channels, 3 * channels, bias=bias)
         self.qkv_depthwise = depthwise(3 * channels, 3, bias=bias)
-        self.project = nn.Linear(channels, channels, bias=bias)
+        self.project = Linear(channels, channels, bias=bias)
 
     def forward(self, x: Tensor) -> Tensor:
         """`(B, H, W, C)` to `(B, H, W, C)`."""
@@ -198,11 +217,11 @@ class CrossAttention(nn.Module):
     def __init__(self, channels: int, heads: int) -> None:
         super().__init__()
         self.temperature = nn.Parameter(torch.ones(heads, 1, 1))
-        self.query = nn.Linear(channels, channels, bias=False)
+        self.query = Linear(channels, channels, bias=False)
         self.query_depthwise = depthwise(channels, 3, bias=False)
-        self.key_value = nn.Linear(channels, 2 * channels, bias=False)
+        self.key_value = Linear(channels, 2 * channels, bias=False)
         self.key_value_depthwise = depthwise(2 * channels, 7, bias=False)
-        self.project = nn.Linear(channels, channels, bias=False)
+        self.project = Linear(channels, channels, bias=False)
 
     def forward(self, query_from: Tensor, value_from: Tensor) -> Tensor:
         """Two `(B, H, W, C)` to one `(B, H, W, C)`."""
@@ -217,14 +236,18 @@ class GatedFeedForward(nn.Module):
 
     def __init__(self, channels: int, hidden: int, *, bias: bool) -> None:
         super().__init__()
-        self.expand = nn.Linear(channels, 2 * hidden, bias=bias)
+        self.expand = Linear(channels, 2 * hidden, bias=bias)
         self.depthwise = depthwise(2 * hidden, 3, bias=bias)
-        self.project = nn.Linear(hidden, channels, bias=bias)
+        self.project = Linear(hidden, channels, bias=bias)
 
     def forward(self, x: Tensor) -> Tensor:
         """`(B, H, W, C)` to `(B, H, W, C)`."""
         a, b = depthwise_in_parts(self.depthwise, project_in_parts(self.expand, x, 2))
-        return pointwise(F.gelu(a) * b, self.project.weight, self.project.bias)
+        if torch.is_grad_enabled():
+            a = F.gelu(a) * b
+        else:  # in place: memory that is touched is what this costs
+            a = torch.ops.aten.gelu_(a).mul_(b)
+        return pointwise(a, self.project.weight, self.project.bias)
 
 
 class EncoderBlock(nn.Module):
@@ -239,5 +262,5 @@ class EncoderBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """`(B, H, W, C)` to `(B, H, W, C)`."""
-        x = x + self.attention(self.attention_norm(x))
-        return x + self.ffn(self.ffn_norm(x))
+        x = add(x, self.attention(self.attention_norm(x)))
+        return add(x, self.ffn(self.ffn_norm(x)))

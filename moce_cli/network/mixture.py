@@ -10,7 +10,13 @@ from torch import Tensor, nn
 
 from moce_cli.network.config import MoCEIRConfig
 from moce_cli.network.experts import ComplexityExpert
-from moce_cli.network.layers import CrossAttention, GatedFeedForward, Norm, TransposedAttention
+from moce_cli.network.layers import add, (
+    CrossAttention,
+    GatedFeedForward,
+    Linear,
+    Norm,
+    TransposedAttention,
+)
 from moce_cli.network.router import BlockRouting, Router
 
 RouterGradient = Literal["none", "gate", "compare"]
@@ -69,7 +75,7 @@ class Mixture(nn.Module):
             for e in range(config.num_experts)
         )
         self.router = Router(channels, config.level_width(3), config.num_experts, config.top_k)
-        self.project = nn.Linear(channels, channels, bias=False)
+        self.project = Linear(channels, channels, bias=False)
 
     def forward(self, x: Tensor, shared: Tensor, routing: BlockRouting) -> Tensor:
         """Run the chosen experts, each once, on the samples that chose it.
@@ -152,8 +158,8 @@ class MoCEBlock(nn.Module):
         super().__init__()
         channels, heads = config.level_width(level), config.heads[level]
         self.norm = Norm(channels)
-        self.to_shared = nn.Linear(channels, channels)
-        self.to_mixture = nn.Linear(channels, channels)
+        self.to_shared = Linear(channels, channels)
+        self.to_mixture = Linear(channels, channels)
         self.shared = TransposedAttention(channels, heads, bias=False)
         self.mixture = Mixture(config, level)
         self.cross_attention = CrossAttention(channels, heads)
@@ -164,17 +170,15 @@ class MoCEBlock(nn.Module):
         else:
             self.ffn = GatedFeedForward(channels, config.ffn_expansion * channels, bias=False)
 
-    def forward(
-        self, x: Tensor, frequency: Tensor, pinned: BlockRouting | None, *, pool: bool
-    ) -> tuple[Tensor, BlockRouting]:
-        """`(B, H, W, C)` to `(B, H, W, C)` and the decision that was taken."""
+    def ask(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """What comes before the decision: `(B, H, W, C)` to the mixture's and the shared features."""
         n = self.norm(x)
-        shared = self.shared(self.to_shared(n))
-        n = self.to_mixture(n)
-        routing = pinned or self.mixture.router(n, frequency, pool=pool)
-        asked = self.mixture(n, shared, routing)
-        x = x + self.cross_attention(asked, shared)
+        return self.to_mixture(n), self.shared(self.to_shared(n))
+
+    def answer(self, x: Tensor, n: Tensor, shared: Tensor, routing: BlockRouting) -> Tensor:
+        """What comes after it: `(B, H, W, C)`, as x; `n` and `shared` are what `ask` gave."""
+        x = add(x, self.cross_attention(self.mixture(n, shared, routing), shared))
         n = self.ffn_norm(x)
         if isinstance(self.ffn, ExpertFeedForward):
-            return x + self.ffn(n, routing), routing
-        return x + self.ffn(n), routing
+            return add(x, self.ffn(n, routing))
+        return add(x, self.ffn(n))

@@ -9,6 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from moce_cli.network.layers import Linear
+
 _NEVER = 1e4
 """Taken from a logit, it leaves no chance."""
 
@@ -69,8 +71,8 @@ class Router(nn.Module):
         self.top_k = top_k
         self.expert_dropout = 0.0
         """How often one expert, drawn evenly, may not be chosen while training."""
-        self.gate = nn.Linear(channels, num_experts, bias=False)
-        self.frequency_gate = nn.Linear(embedding, num_experts, bias=False)
+        self.gate = Linear(channels, num_experts, bias=False)
+        self.frequency_gate = Linear(embedding, num_experts, bias=False)
 
     def logits(self, x: Tensor, frequency: Tensor) -> Tensor:
         """`(B, H, W, C)` and `(B, 8C)` to `(B, E)`; always computed in float32."""
@@ -80,11 +82,9 @@ class Router(nn.Module):
                 frequency.float(), self.frequency_gate.weight.float()
             )
 
-    def forward(self, x: Tensor, frequency: Tensor, *, pool: bool = False) -> BlockRouting:
-        """Decide for each sample; with `pool`, once for all from their mean logits."""
+    def forward(self, x: Tensor, frequency: Tensor) -> BlockRouting:
+        """Decide for each sample."""
         logits = self.logits(x, frequency)
-        if pool:
-            return decide(logits.mean(dim=0, keepdim=True), self.top_k)
         if not self.training:
             return decide(logits, self.top_k)
         noise = torch.randn_like(logits) / self.num_experts
