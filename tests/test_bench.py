@@ -8,7 +8,7 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from moce_cli.bench import Case, Floor, Measured, Row, measure, plot
+from moce_cli.bench import Case, Floor, Measured, Row, measure, measure_start, plot
 from moce_cli.bench.contender import Contender, Facts
 from moce_cli.bench.work import Plain, Tiled, clean_picture, drawn_picture, with_noise
 from moce_cli.cli.app import app
@@ -131,6 +131,15 @@ def test_the_command(tmp_path):
     shown = CliRunner().invoke(app, words)
     assert shown.exit_code == 0
     assert "48 x 32" in shown.stdout
+
+
+def test_the_start_falls_into_parts():
+    seen = measure_start(MODEL, height=16, width=16, runs=1, options=["--threads", "1"])
+    assert (seen.height, seen.width) == (16, 16)
+    assert min(seen.whole, seen.importing, seen.network, seen.ending) > 0
+    assert seen.whole == pytest.approx(seen.importing + seen.network + seen.rest)
+    with pytest.raises(MoceError, match="there is no model"):
+        measure_start("nothing", height=16, width=16, runs=1, options=[])
 
 
 @pytest.mark.parametrize(

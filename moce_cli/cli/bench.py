@@ -212,7 +212,7 @@ def _show(rows: list[Row], floors: list[Floor], starts: list[tuple[str, Start]])
         console.out.print(
             f"\n{model}, {seen.width} x {seen.height}, start to file: {seen.whole:.2f} s, of which "
             f"{seen.importing:.2f} import torch, {seen.network:.2f} are the network's, "
-            f"{seen.rest:.2f} the rest",
+            f"{seen.rest:.2f} the rest; {seen.ending:.2f} more to the end of the process",
             soft_wrap=True,
         )
 
