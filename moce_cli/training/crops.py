@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from moce_cli.degradations import KINDS, Plan, Strength, mix, needs_codec
+from moce_cli.degradations import KINDS, Plan, SensorNoise, Strength, mix, needs_codec
 from moce_cli.training.checks import RecipeError
 from moce_cli.training.data import Damage
 from moce_cli.training.layouts import Pair, find_sets
@@ -127,7 +127,16 @@ class CleanSource:
             for strength in damage.kinds
             if rng.random() < strength.probability
         }
-        return mix(wanted, rng, kernels=self._kernels, truncation=TRUNCATION) if wanted else ()
+        if not wanted:
+            return ()
+        chance = max((s.after_gamma for s in damage.kinds if s.kind in wanted), default=0.0)
+        return mix(
+            wanted,
+            rng,
+            kernels=self._kernels,
+            truncation=TRUNCATION,
+            sensor_noise=SensorNoise(encoded=bool(chance) and rng.random() < chance),
+        )
 
 
 class PairSource:

@@ -30,12 +30,14 @@ class Strength:
         low: the weakest drawn, in the kind's unit.
         high: the strongest.
         probability: that a crop of this mixture has it.
+        after_gamma: of `sensor`, the chance that its noise lies on encoded values.
     """
 
     kind: str
     low: float
     high: float
     probability: float = 1.0
+    after_gamma: float = 0.0
 
     def __post_init__(self) -> None:
         check_choice("the kind of damage", self.kind, KINDS)
@@ -50,6 +52,9 @@ class Strength:
             )
         with located(f"{self.kind}:"):
             check_number("probability", self.probability, 0, 1, above=True)
+            check_number("after_gamma", self.after_gamma, 0, 1)
+            if self.after_gamma and self.kind != "sensor":
+                raise RecipeError("takes no after_gamma: only a sensor's noise can lie before it")
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,13 +220,18 @@ def _damage(values: Mapping[str, Any], where: str) -> Damage:
 
 
 def _strength(kind: str, value: object) -> Strength:
-    """From `25`, `[0, 50]`, `"usual"`, or `{ range = any of these, probability = 0.5 }`."""
+    """From `25`, `[0, 50]`, `"usual"`, or `{ range = any of these, probability = 0.5 }`.
+
+    The table of `sensor` may hold `after_gamma`, too.
+    """
     check_choice("the kind of damage", kind, KINDS)
     probability: Any = 1.0
+    after_gamma: Any = 0.0
     if isinstance(value, dict):
         table = cast("dict[str, Any]", value)
-        check_keys(table, ("range", "probability"), f"{kind}:")
+        check_keys(table, ("range", "probability", "after_gamma"), f"{kind}:")
         value, probability = table.get("range", "usual"), table.get("probability", 1.0)
+        after_gamma = table.get("after_gamma", 0.0)
     if value == "usual":
         value = list(KINDS[kind].usual)
     ends: list[Any] = cast("list[Any]", value) if isinstance(value, list) else [value, value]
@@ -230,4 +240,4 @@ def _strength(kind: str, value: object) -> Strength:
             f"{kind} is {value!r}, it needs a number, a range [low, high], "
             '"usual", or { range = ..., probability = ... }'
         )
-    return Strength(kind, ends[0], ends[1], probability)
+    return Strength(kind, ends[0], ends[1], probability, after_gamma)

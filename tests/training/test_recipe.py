@@ -59,6 +59,12 @@ def test_strengths_are_written_in_four_ways(load, written, low, high, probabilit
     assert (kinds[0].low, kinds[0].high, kinds[0].probability) == (low, high, probability)
 
 
+def test_a_sensors_noise_may_lie_after_gamma(load):
+    written = "sensor = { range = [800, 3200], probability = 0.5, after_gamma = 0.3 }"
+    (found,) = load(RECIPE.replace("noise = [5, 50]", written)).data.damage[1].kinds[:1]
+    assert (found.kind, found.probability, found.after_gamma) == ("sensor", 0.5, 0.3)
+
+
 def test_a_network_may_differ_from_its_preset(load):
     text = RECIPE.replace('"moce_ir_xs"', '"moce_ir_xs"\nlatent_blocks = 7')
     assert load(text).network.latent_blocks == 7
@@ -115,6 +121,16 @@ def test_a_network_may_differ_from_its_preset(load):
         ),
         ("noise = [5, 50]", 'noise = "much"', "noise: .*is 'much', it needs a number"),
         ("noise = [5, 50]", "noise = { rang = 3 }", "noise: has the unknown key 'rang'"),
+        (
+            "noise = [5, 50]",
+            "noise = { range = 5, after_gamma = 0.5 }",
+            "noise: takes no after_gamma",
+        ),
+        (
+            "noise = [5, 50]",
+            "sensor = { after_gamma = 2 }",
+            "sensor: after_gamma is 2, it needs a number from 0 to 1",
+        ),
         (
             "probability = 1.0",
             "probability = 0",

@@ -354,6 +354,22 @@ def test_half_of_the_noise_is_truncated(make):
     assert abs(np.mean(cut) - 0.5) < 4 * 0.5 / len(cut) ** 0.5
 
 
+def test_a_sensors_noise_lies_after_gamma_as_often_as_asked(make):
+    def drawn(kinds):
+        damage = f"[[damage]]\nshare = 1\nkinds = {{ {kinds} }}\n\n"
+        sampler = make(RECIPE.replace(DAMAGE, damage))
+        sampler.set_stage(0)
+        plans = [plan for step in range(40) for plan in sampler.batch(step).plans]
+        return [step for plan in plans for step in plan if step.kind == "sensor"]
+
+    steps = drawn("sensor = { range = 1600, after_gamma = 0.3 }, noise = 5")
+    after = [step.parameters.get("encoded", False) for step in steps]
+    assert abs(np.mean(after) - 0.3) < 4 * 0.5 / len(after) ** 0.5
+    never = drawn("sensor = { range = 1600, after_gamma = 0 }")
+    assert [s.to_dict() for s in never] == [s.to_dict() for s in drawn("sensor = 1600")]
+    assert not any("encoded" in step.parameters for step in never)
+
+
 def test_a_folder_of_which_nothing_is_left_is_refused(make, tmp_path):
     with pytest.raises(DatasetError, match=r"clean leaves no picture to train on: 5 were left out"):
         make(RECIPE.replace("crop = 48", "crop = 128"))
