@@ -90,6 +90,7 @@ def test_every_part_of_the_house_is_known():
         ".network",
         ".checkpoints",
         ".pictures",
+        ".pictures.large",
         ".tiling",
         ".restoration",
         ".batch",

@@ -140,7 +140,9 @@ class Directories:
         return self._unpack("Q" if self.big else "I", self._take(end, size))
 
 
-def pack(entries: Iterable[Entry], order: str, at: int, *, big: bool = False) -> bytes:
+def pack(
+    entries: Iterable[Entry], order: str, at: int, *, big: bool = False, most: int = MOST_CLASSIC
+) -> bytes:
     """A table to stand at offset `at`, its longer values behind it.
 
     Args:
@@ -148,9 +150,10 @@ def pack(entries: Iterable[Entry], order: str, at: int, *, big: bool = False) ->
         order: "<" or ">".
         at: where it will stand.
         big: as BigTIFF has it, else classic.
+        most: the last offset in a classic table.
 
     Raises:
-        DamagedError: an offset of a classic table would pass 4 GB.
+        DamagedError: an offset of a classic table would pass it.
     """
     entries = sorted(entries)
     entry_bytes, inline, code, head_bytes = _BIG if big else _CLASSIC
@@ -163,7 +166,7 @@ def pack(entries: Iterable[Entry], order: str, at: int, *, big: bool = False) ->
             table += entry.data.ljust(inline, b"\0")
             continue
         offset = values_at + len(values)
-        if not big and offset + len(entry.data) > MOST_CLASSIC:
+        if not big and offset + len(entry.data) > most:
             raise DamagedError("its offsets pass 4 GB")
         table += struct.pack(order + code, offset)
         values += entry.data + b"\0" * (len(entry.data) % 2)

@@ -17,6 +17,7 @@ STRIP_OFFSETS, SAMPLES, STRIP_ROWS, STRIP_BYTES = 273, 277, 278, 279
 SUBFILE = 254
 PLANAR, PREDICTOR, EXTRA, SAMPLE_FORMAT = 284, 317, 338, 339
 TILE_WIDTH, TILE_HEIGHT, TILE_OFFSETS, TILE_BYTES = 322, 323, 324, 325
+FILL_ORDER = 266
 XMP, IPTC, ICC = 700, 33723, 34675
 RESOURCES, _LAYERS = 34377, 37724  # Photoshop's
 MAX_PAGES = 10_000
@@ -24,8 +25,8 @@ MAX_PAGES = 10_000
 _MODES = {0: "grey", 1: "grey", 2: "RGB", 3: "palette", 5: "CMYK", 6: "YCbCr", 8: "Lab"}
 _COLOURS = {0: 1, 1: 1, 2: 3, 3: 1, 5: 4, 6: 3, 8: 3}
 # that libtiff unpacks some rows at a time, whatever they hold
-_DIVISIBLE = (1, 5, 7, 8, 32946, 32773, 50000)
-_MOST_PACKED = 64 * 2**20  # of a strip or tile, which is read at once
+_DIVISIBLE = (1, 5, 7, 8, 32946, 32773)
+_MOST_PACKED = 16 * 2**20  # of a strip or tile: it is read at once, and moved for each row
 _LOSSY = (6, 7, 34712, 50001, 50002)
 
 
@@ -110,6 +111,11 @@ class Tiff:
         return self.value(COMPRESSION, 1) in _LOSSY
 
     @property
+    def lengths(self) -> tuple[int, ...]:
+        """Bytes of each strip or tile."""
+        return self.values(TILE_BYTES if TILE_OFFSETS in self.tags else STRIP_BYTES)
+
+    @property
     def indivisible(self) -> str:
         """See `Header.indivisible`."""
         compression, photometric = self.value(COMPRESSION, 1), self.value(PHOTOMETRIC)
@@ -117,15 +123,19 @@ class Tiff:
             return f"its pixels are stored in TIFF's compression {compression}"
         if photometric == 6 and compression != 7:
             return "its pixels are stored as YCbCr without JPEG's compression"
-        if set(self.values(BITS, (1,))) - {8, 16} and not (self.is_float and self.depth == 32):
+        if self.value(FILL_ORDER, 1) != 1:
+            return "its bits are stored backwards"
+        if self.depth > 32:
             return f"it holds samples of {self.depth} bits"
-        if photometric == 0:
-            return "white is stored as 0"
+        if photometric == 0 and (self.is_float or self.alpha_kind):
+            return "its samples count from white down"
+        if self.value(PLANAR, 1) == 2 and TILE_OFFSETS in self.tags:
+            return "each of its channels is stored in tiles of its own"
         if self.alpha_kind == 1:
             return "its colours are stored multiplied by alpha"
-        if self.value(PLANAR, 1) == 2:
-            return "each of its channels is stored apart"
-        largest = max(self.values(STRIP_BYTES if STRIP_OFFSETS in self.tags else TILE_BYTES, (0,)))
+        largest = max(self.lengths, default=0)
+        if len(self.lengths) != len(self.values(TILE_OFFSETS) or self.values(STRIP_OFFSETS)):
+            return "it does not say how long each of its strips or tiles is"
         if compression != 1 and largest > _MOST_PACKED:
             return f"{largest} bytes of it are packed into one strip or tile"
         return ""

@@ -22,6 +22,7 @@ from moce_cli.pictures.picture import Pixels
 from moce_cli.pictures.tiff import (
     BITS,
     COMPRESSION,
+    FILL_ORDER,
     HEIGHT,
     PHOTOMETRIC,
     PLANAR,
@@ -55,7 +56,7 @@ def decode_wide(file: BinaryIO, tiff: Tiff, icc: bytes | None) -> Samples:
     if compression not in _BYTE_COMPRESSIONS:
         raise UnsupportedError(f"{tiff.depth}-bit samples in compression {compression}")
     predictors = (1, 2, 3) if tiff.is_float else (1, 2)
-    if tiff.value(PREDICTOR, 1) not in predictors or tiff.value(266, 1) != 1:
+    if tiff.value(PREDICTOR, 1) not in predictors or tiff.value(FILL_ORDER, 1) != 1:
         raise UnsupportedError(f"{tiff.depth}-bit samples in an unusual bit order or predictor")
     channels, colours = tiff.value(SAMPLES, 1), 3 if photometric == 2 else 1
     if set(tiff.values(BITS)) != {tiff.depth} or not colours <= channels <= 64:

@@ -1,0 +1,100 @@
+"""libvips, asked for a file's rows from top to bottom."""
+
+from __future__ import annotations
+
+import functools
+import os
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from moce_cli.pictures.decode import UnsupportedError
+from moce_cli.pictures.examine import Facts
+from moce_cli.pictures.extras import needed
+from moce_cli.pictures.ifd import DamagedError
+from moce_cli.pictures.large.described import Described
+from moce_cli.pictures.picture import Pixels
+
+_LOADERS = {"PNG": "pngload_source", "JPEG": "jpegload_source", "TIFF": "tiffload_source"}
+# of a TIFF's damaged or missing tiles libvips makes black ones unless warnings count
+_FAIL_ON = {"PNG": "error", "JPEG": "error", "TIFF": "warning"}
+_TYPES = {"uchar": np.uint8, "ushort": np.uint16, "float": np.float32, "double": np.float64}
+
+
+class DecodeError(ValueError):
+    """What libvips says of a file that it can't decode."""
+
+
+@functools.cache
+def vips() -> Any:  # noqa: ANN401 - a module that may be missing has no type
+    """The module pyvips, told to keep nothing and to start no threads of its own.
+
+    These are settings of the whole process.
+
+    Raises:
+        InputError: it is not installed.
+    """
+    module = needed("a picture in bands")
+    module.cache_set_max(0)
+    module.concurrency_set(1)
+    return module
+
+
+class Stream:
+    """One pass over a file.
+
+    Args:
+        file: a file on a disk.
+        facts: what `examine` found in it: of a PNG, a JPEG or a TIFF.
+        samples: of a pixel, at least.
+
+    Raises:
+        DecodeError: it can't be decoded.
+        DamagedError: it is not what its header states.
+    """
+
+    def __init__(self, file: BinaryIO, facts: Facts, samples: int) -> None:
+        module, kind = vips(), facts.source.format
+        try:
+            if facts.tiff is None:
+                os.lseek(file.fileno(), 0, os.SEEK_SET)
+                source = module.Source.new_from_descriptor(file.fileno())  # names would be parsed
+            else:
+                described, source = Described(file, facts.tiff), module.SourceCustom()
+                source.on_read(described.read)
+                source.on_seek(described.seek)
+            self._image = getattr(module.Image, _LOADERS[kind])(
+                source,
+                access="sequential",
+                fail_on=_FAIL_ON[kind],
+                unlimited=True,  # sizes were checked by us, as for Pillow
+            )
+        except module.Error as error:
+            raise DecodeError(_words(error)) from error
+        self._source = source  # libvips calls it as long as the image lives
+        self._region = module.Region.new(self._image)
+        found = self._image.height, self._image.width
+        if found != (facts.height, facts.width) or self._image.bands < samples:
+            raise DamagedError(f"its pixels are {found}, not as its header says")
+        if self._image.format not in _TYPES:
+            raise UnsupportedError(f"samples of the kind {self._image.format!r}")
+        self.dtype = np.dtype(_TYPES[self._image.format])
+
+    def rows(self, top: int, bottom: int) -> Pixels:
+        """Rows as stored, (bottom - top, W, all samples); `top` must not lie above the last bottom.
+
+        Raises:
+            DecodeError: they are damaged or missing.
+        """
+        width, bands = self._image.width, self._image.bands
+        try:
+            data = self._region.fetch(0, top, width, bottom - top)
+        except vips().Error as error:
+            raise DecodeError(_words(error)) from error
+        return np.frombuffer(data, self.dtype).reshape(bottom - top, width, bands)
+
+
+def _words(error: Exception) -> str:
+    """The last thing that went wrong; before it stands how the caller called it."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[-1] if lines else "it can't be decoded"
