@@ -125,8 +125,9 @@ class Tiff:
             return "its pixels are stored as YCbCr without JPEG's compression"
         if self.value(FILL_ORDER, 1) != 1:
             return "its bits are stored backwards"
-        if self.depth > 32:
-            return f"it holds samples of {self.depth} bits"
+        if self.depth not in (1, 2, 4, 8, 16, 32) or len(set(self.values(BITS, (1,)))) > 1:
+            bits = ", ".join(map(str, dict.fromkeys(self.values(BITS))))
+            return f"it holds samples of {bits} bits"
         if photometric == 0 and (self.is_float or self.alpha_kind):
             return "its samples count from white down"
         if self.value(PLANAR, 1) == 2 and TILE_OFFSETS in self.tags:

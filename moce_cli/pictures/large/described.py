@@ -6,6 +6,7 @@ warnings count as errors: so no warning must be about anything but pixels.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import struct
 from typing import BinaryIO
@@ -52,12 +53,13 @@ class Described:
         self._tail = bytes(at - tables.length) + table
 
     def read(self, count: int) -> bytes:
-        """The next bytes; fewer at the end alone."""
+        """The next bytes; fewer at the end, or where the disk can't be read."""
         parts: list[bytes] = []
-        while count > 0 and (part := self._part(count)):
-            self._at += len(part)
-            count -= len(part)
-            parts.append(part)
+        with contextlib.suppress(OSError):  # libvips, which calls, takes no exceptions
+            while count > 0 and (part := self._part(count)):
+                self._at += len(part)
+                count -= len(part)
+                parts.append(part)
         return b"".join(parts)
 
     def _part(self, count: int) -> bytes:

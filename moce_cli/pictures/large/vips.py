@@ -71,8 +71,8 @@ class Stream:
             )
         except module.Error as error:
             raise DecodeError(_words(error)) from error
-        self._source = source  # libvips calls it as long as the image lives
         self._region = module.Region.new(self._image)
+        self._source = source  # last: libvips calls it as long as the others live
         found = self._image.height, self._image.width
         if found != (facts.height, facts.width) or self._image.bands < samples:
             raise DamagedError(f"its pixels are {found}, not as its header says")

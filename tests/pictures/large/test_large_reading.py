@@ -28,7 +28,7 @@ from PIL import Image
 from moce_cli.errors import InputError, UsageError
 from moce_cli.pictures import Picture, Source, probe, read, write
 from moce_cli.pictures.extras import PACKAGES
-from moce_cli.pictures.large import open_bands, spool, vips, why_not_bands
+from moce_cli.pictures.large import described, open_bands, spool, vips, why_not_bands
 
 pytest.importorskip("pyvips")
 
@@ -188,6 +188,59 @@ def pages():
     out = io.BytesIO()
     write(Picture(noise(9, 8), None, Source(), (Picture(noise(5, 6)),)), out, format="TIFF")
     return out.getvalue()
+
+
+def tiff_of_bits(*bits, height=4, width=6):
+    """A plain grey or RGB TIFF of samples of other sizes, all zero."""
+    data = bytes(height * -(-width * sum(bits) // 8))
+    stated = struct.pack(f"<{len(bits)}H", *bits)
+    at = 8 + len(data) + len(data) % 2
+    entries = [
+        (256, 3, 1, width),
+        (257, 3, 1, height),
+        (258, 3, len(bits), bits[0] if len(bits) == 1 else at),
+        (259, 3, 1, 1),
+        (262, 3, 1, 1 if len(bits) == 1 else 2),
+        (273, 4, 1, 8),
+        (277, 3, 1, len(bits)),
+        (278, 3, 1, height),
+        (279, 4, 1, len(data)),
+    ]
+    table = b"".join(struct.pack("<HHII", *entry) for entry in entries)
+    start = at + len(stated) + len(stated) % 2
+    body = data.ljust(at - 8, b"\0") + stated.ljust(start - at, b"\0")
+    head = b"II*\0" + struct.pack("<I", start)
+    return head + body + struct.pack("<H", len(entries)) + table + bytes(4)
+
+
+@pytest.mark.parametrize("bits", [1, 2, 4])
+def test_tiff_of_few_bits(bits, tmp_path):
+    check_like_read(tiff_of_bits(bits), tmp_path / "a.tif", 3)
+
+
+@pytest.mark.parametrize("bits", [(12,), (8, 16, 8)])
+def test_tiff_of_other_bits(bits, tmp_path):
+    path = tmp_path / "a.tif"
+    path.write_bytes(tiff_of_bits(*bits))
+    told = ", ".join(map(str, dict.fromkeys(bits)))
+    assert why_not_bands(probe(path)) == f"it holds samples of {told} bits"
+    with pytest.raises(InputError, match="can't be read in bands"):
+        open_bands(path)
+
+
+def test_a_disk_that_fails(tmp_path, monkeypatch, capfd):
+    path = tmp_path / "a.tif"
+    path.write_bytes(tiff_of(noise(40, 33), photometric="rgb", rowsperstrip=8))
+
+    def fail(*_):
+        raise OSError(5, "Input/output error")
+
+    with open_bands(path) as reader:
+        reader.rows(0, 8)
+        monkeypatch.setattr(described.Described, "_part", fail)
+        with pytest.raises(InputError, match=str(path)):
+            reader.rows(8, 40)
+    assert capfd.readouterr() == ("", "")
 
 
 REFUSED = {

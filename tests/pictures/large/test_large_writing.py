@@ -14,7 +14,7 @@ from picture_profiles import rgb_icc
 from PIL import Image
 
 from moce_cli.errors import OutputError, OutputExistsError, UsageError
-from moce_cli.pictures import Picture, Source, Storage, exif, read, write
+from moce_cli.pictures import Picture, Source, Storage, exif, read, tiff_write, write
 from moce_cli.pictures.large import BandFacts, BandWriter, disk_bytes, encoders, open_bands, writer
 
 pytest.importorskip("pyvips")
@@ -155,6 +155,35 @@ def test_a_bigtiff_where_a_classic_one_does_not_suffice(dtype, order, tmp_path, 
     with tifffile.TiffFile(big) as file:
         assert file.is_bigtiff
         np.testing.assert_array_equal(file.asarray()[:, :, :3], picture.pixels)
+
+
+@pytest.mark.parametrize("source", [{}, FULL | {"exif": exif_of(order=">")}])
+def test_a_bigtiff_of_more_than_4_gb(source, tmp_path, monkeypatch):
+    """With a hole in it, that takes no disk."""
+
+    class Far(tiff_write.Strips):
+        def add(self, strip):
+            self.out.seek(2**32 + 5000 if not self.offsets else 0, 2 if self.offsets else 0)
+            super().add(strip)
+
+    monkeypatch.setattr(tiff_write, "Strips", Far)
+    picture, path = picture_of(**source), tmp_path / "a.tif"
+    write_bands(picture, path, "TIFF")
+    assert path.stat().st_size > 2**32
+    assert path.stat().st_blocks * 512 < 2**24
+    with open_bands(path) as reader:
+        np.testing.assert_array_equal(reader.rows(0, HEIGHT)[0], picture.pixels)
+    with tifffile.TiffFile(path) as file:
+        assert file.is_bigtiff
+        np.testing.assert_array_equal(file.asarray(), picture.pixels)
+
+
+def test_without_the_package(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pyvips", None)
+    with pytest.raises(OutputError, match="written by the package pyvips") as caught:
+        BandWriter(tmp_path / "a", facts_of(picture_of()), format="PNG", storage=Storage())
+    assert "moce-cli[large]" in caught.value.hint
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_through_a_reader(tmp_path):
