@@ -20,6 +20,7 @@ BELOW = {
     "tiling": {"errors"},
     "checkpoints": {"errors", "runtime", "network"},
     "pictures": {"errors", "runtime"},
+    "folders": {"errors", "pictures"},
     "degradations": {"errors", "runtime", "pictures"},
     "restoration": {"errors", "runtime", "network", "checkpoints", "pictures", "tiling"},
 }
@@ -33,6 +34,7 @@ OUTSIDE = {
     "errors": set(),
     "runtime": {"torch"},
     "psnr": {"numpy", "torch"},
+    "folders": {"numpy"},
     "network": {"torch"},
     "tiling": {"numpy"},
     "checkpoints": {"torch", "numpy", "safetensors", "huggingface_hub"},

@@ -13,39 +13,18 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from moce_cli.errors import InputError
-from moce_cli.evaluation.datasets import (
-    Pair,
-    Row,
-    Sample,
-    crop_to_multiple,
-    files_in,
-    pair_by_stem,
-    read_pair,
-    read_rgb,
-)
+from moce_cli.evaluation.datasets import Pair, Row, Sample, crop_to_multiple, files_in, read_pair
+from moce_cli.folders import COMPOSITES, pair_by_stem, pair_in_order, read_rgb
 from moce_cli.pictures import probe
 
 MULTIPLE = 16
 """All but CDD-11 are cropped to multiples of this."""
 SIGMAS = (15, 25, 50)
-COMPOSITES = (
-    "low",
-    "haze",
-    "rain",
-    "snow",
-    "low_haze",
-    "low_rain",
-    "low_snow",
-    "haze_rain",
-    "haze_snow",
-    "low_haze_rain",
-    "low_haze_snow",
-)
 _FLOATS = "output clamped to [0, 1], not quantised"
 
 
 @dataclass(frozen=True, slots=True)
-class Layout:
+class Benchmark:
     """Where a benchmark lies below a data root, and how its rows are made."""
 
     name: str
@@ -82,16 +61,16 @@ def find_benchmarks(root: Path) -> list[Row]:
         InputError: a benchmark lacks a part, or its files do not fit each other.
     """
     rows: list[Row] = []
-    for layout in LAYOUTS:
-        if (folder := layout.find(root)) is None:
+    for benchmark in BENCHMARKS:
+        if (folder := benchmark.find(root)) is None:
             continue
-        for part in layout.parts:
+        for part in benchmark.parts:
             if not (folder / part).is_dir():
                 raise InputError(
-                    f"{layout.name} in {folder} lacks the folder {part}",
-                    f"it must lie as {layout.wanted()}",
+                    f"{benchmark.name} in {folder} lacks the folder {part}",
+                    f"it must lie as {benchmark.wanted()}",
                 )
-        rows += layout.rows(folder)
+        rows += benchmark.rows(folder)
     return rows
 
 
@@ -176,12 +155,7 @@ def _in_order(degraded: Sequence[Path], clean: Sequence[Path]) -> list[tuple[Pat
     """By name where the names are the same, else in sorted order."""
     if {p.stem for p in degraded} <= {p.stem for p in clean}:
         return pair_by_stem(degraded, clean)
-    if len(degraded) != len(clean):
-        raise InputError(
-            f"{degraded[0].parent} holds {len(degraded)} pictures and {clean[0].parent} "
-            f"{len(clean)}, and they are paired in sorted order"
-        )
-    return list(zip(degraded, clean, strict=True))
+    return pair_in_order(degraded, clean)
 
 
 def _two_folders(dataset: str, name: str, degraded: str, clean: str) -> Callable[[Path], list[Row]]:
@@ -212,31 +186,31 @@ def _cdd11(folder: Path) -> list[Row]:
     ]
 
 
-LAYOUTS = (
-    Layout("CBSD68", "denoising/cBSD68", ("original_png",), _cbsd68),
-    Layout(
+BENCHMARKS = (
+    Benchmark("CBSD68", "denoising/cBSD68", ("original_png",), _cbsd68),
+    Benchmark(
         "Rain100L",
         "deraining/Rain100L",
         ("rainy", "gt"),
         _two_folders("Rain100L", "rain", "rainy", "gt"),
     ),
-    Layout("SOTS outdoor", "dehazing/SOTS/outdoor", ("hazy", "gt"), _sots),
-    Layout(
+    Benchmark("SOTS outdoor", "dehazing/SOTS/outdoor", ("hazy", "gt"), _sots),
+    Benchmark(
         "GoPro",
         "deblurring/GoPro/test",
         ("input", "target"),
         _two_folders("GoPro", "blur", "input", "target"),
     ),
-    Layout(
+    Benchmark(
         "LOL-v1",
         "llie/LOLv1/Test",
         ("input", "target"),
         _two_folders("LOL-v1", "low light", "input", "target"),
     ),
-    Layout("CDD-11", "cdd11/test", ("clear",), _cdd11),
+    Benchmark("CDD-11", "cdd11/test", ("clear",), _cdd11),
 )
 
 
-def layouts_wanted() -> Iterator[str]:
+def benchmarks_wanted() -> Iterator[str]:
     """What is looked for under a data root, one line a benchmark."""
-    yield from (f"{layout.name}: {layout.wanted()}" for layout in LAYOUTS)
+    yield from (f"{benchmark.name}: {benchmark.wanted()}" for benchmark in BENCHMARKS)

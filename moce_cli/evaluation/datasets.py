@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -13,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from moce_cli.errors import InputError
-from moce_cli.pictures import EXTENSIONS, MAX_PIXELS, read
+from moce_cli.folders import middle, pictures_in, read_rgb
 
 Array = npt.NDArray[Any]
 Pair = tuple[Array, Array]
@@ -67,28 +66,11 @@ def _middles(sample: Sample, side: int) -> Pair:
     return middle(degraded, side), middle(clean, side)
 
 
-def middle(picture: Array, side: int) -> Array:
-    """The middle `side` x `side` of a picture; a side that is shorter stays whole."""
-    height, width = picture.shape[:2]
-    top, left = max(0, (height - side) // 2), max(0, (width - side) // 2)
-    return np.ascontiguousarray(picture[top : top + side, left : left + side])
-
-
 def unit(picture: Array) -> Array:
     """Samples as floats in [0, 1]."""
     if picture.dtype.kind == "f":
         return picture
     return picture.astype(np.float32) / np.float32(np.iinfo(picture.dtype).max)
-
-
-def read_rgb(path: Path, max_pixels: int = MAX_PIXELS) -> Array:
-    """A file as `(H, W, 3)`, upright; grey becomes RGB, alpha is left out.
-
-    Raises:
-        InputError: it cannot be read.
-    """
-    pixels = read(path, max_pixels=max_pixels).pixels
-    return np.repeat(pixels, 3, axis=2) if pixels.shape[2] == 1 else pixels
 
 
 def read_pair(degraded: Path, clean: Path, multiple: int = 1) -> Pair:
@@ -121,49 +103,12 @@ def crop_to_multiple(picture: Array, multiple: int) -> Array:
 
 
 def files_in(folder: Path, *, below: bool = False) -> list[Path]:
-    """Pictures in a folder in sorted order, hidden ones left out; with `below`, in its tree.
+    """Pictures in a folder, sorted by their paths, which seeds follow; with `below`, in its tree.
 
     Raises:
         InputError: the folder can't be read, or holds no picture.
     """
-
-    def refuse(error: OSError) -> None:
-        reason = (error.strerror or str(error)).lower()
-        raise InputError(f"the folder {folder} cannot be read: {reason}") from error
-
-    found: list[Path] = []
-    for parent, folders, names in os.walk(folder, onerror=refuse):
-        folders[:] = sorted(f for f in folders if below and not f.startswith("."))
-        found += [Path(parent, n) for n in names if not n.startswith(".")]
-    found = sorted((p for p in found if p.suffix.lower() in EXTENSIONS), key=str)
-    if not found:
-        raise InputError(
-            f"the folder {folder} holds no pictures",
-            "it is searched for " + ", ".join(sorted(EXTENSIONS)),
-        )
-    return found
-
-
-def pair_by_stem(
-    degraded: Sequence[Path], clean: Sequence[Path], stem: Callable[[str], str] = str
-) -> list[tuple[Path, Path]]:
-    """Each degraded file with the clean one whose stem is `stem` of its own.
-
-    Raises:
-        InputError: one has no partner, or two clean files share a stem.
-    """
-    partners: dict[str, Path] = {}
-    for path in clean:
-        if path.stem in partners:
-            raise InputError(f"{partners[path.stem]} and {path} have the same name")
-        partners[path.stem] = path
-    for path in degraded:
-        if stem(path.stem) not in partners:
-            raise InputError(
-                f"{path} has no clean picture {stem(path.stem)!r} in {clean[0].parent}",
-                "degraded and clean pictures are paired by their names without the extension",
-            )
-    return [(path, partners[stem(path.stem)]) for path in degraded]
+    return sorted(pictures_in(folder, below=below), key=str)
 
 
 def pair_row(dataset: str, name: str, pairs: Sequence[tuple[Path, Path]], **options: Any) -> Row:  # noqa: ANN401 -- of Row

@@ -11,9 +11,10 @@ import numpy as np
 import numpy.typing as npt
 
 from moce_cli.errors import InputError, MoceError
-from moce_cli.evaluation.datasets import Row, middle, unit
+from moce_cli.evaluation.datasets import Row, unit
 from moce_cli.evaluation.dehaze import dehaze
 from moce_cli.evaluation.tuning import Axis, Parameters, search
+from moce_cli.folders import middle
 from moce_cli.pictures import to_depth
 from moce_cli.pictures.opencv import opencv
 from moce_cli.psnr import MOST_DB, psnr

@@ -9,7 +9,6 @@ from typing import Any
 import numpy.typing as npt
 from PIL import Image
 
-from moce_cli.evaluation.datasets import middle
 from moce_cli.evaluation.maps import (
     ERROR_SCALE,
     draw_experts,
@@ -19,6 +18,7 @@ from moce_cli.evaluation.maps import (
 )
 from moce_cli.evaluation.score import SHOWN_SIDE, RowResult, Shown
 from moce_cli.evaluation.tables import Table, in_decibels, score_table, similarity
+from moce_cli.folders import middle
 from moce_cli.pages import COLOURS, data_uri, document, text
 
 Array = npt.NDArray[Any]

@@ -12,10 +12,11 @@ from typing import Literal
 import numpy as np
 
 from moce_cli.errors import MoceError
-from moce_cli.evaluation.datasets import Array, Row, middle, unit
+from moce_cli.evaluation.datasets import Array, Row, unit
 from moce_cli.evaluation.metrics import Lpips, Scores, measure
 from moce_cli.evaluation.opencv import Tuned
 from moce_cli.evaluation.statistics import mean_and_error
+from moce_cli.folders import middle
 from moce_cli.pictures import to_depth
 from moce_cli.psnr import capped, mean_psnr
 from moce_cli.restoration import Report, Restorer

@@ -12,17 +12,16 @@ import torch
 from moce_cli.degradations import KERNEL_ROW, SUITE, degrade, suite_plan
 from moce_cli.degradations.lens import kernel_files, measured
 from moce_cli.errors import InputError, UsageError
-from moce_cli.evaluation.benchmarks import find_benchmarks, layouts_wanted
+from moce_cli.evaluation.benchmarks import benchmarks_wanted, find_benchmarks
 from moce_cli.evaluation.datasets import (
     Array,
     Pair,
     Row,
     Sample,
     files_in,
-    pair_by_stem,
     pair_row,
-    read_rgb,
 )
+from moce_cli.folders import pair_by_stem, read_rgb
 from moce_cli.pictures import to_depth
 
 ALL = "all"
@@ -178,6 +177,6 @@ def find_rows(
         return rows
     raise InputError(
         f"{folder} holds no pair of folders degraded and clean, and no benchmark; looked for "
-        + "; ".join(layouts_wanted()),
+        + "; ".join(benchmarks_wanted()),
         "add --suite all to damage the clean pictures in it on the fly",
     )

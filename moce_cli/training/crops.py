@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from moce_cli.degradations import KINDS, Plan, SensorNoise, Strength, mix, needs_codec
 from moce_cli.training.checks import RecipeError
 from moce_cli.training.data import Damage
-from moce_cli.training.layouts import Pair, find_sets
+from moce_cli.training.layouts import FilePair, find_sets
 from moce_cli.training.looks import RGB, Look
 from moce_cli.training.recipe import Recipe
 from moce_cli.training.sources import (
@@ -84,7 +84,7 @@ def source_of(recipe: Recipe, refuse: Refuse) -> Source:
         refuse: says why a picture is not to be trained on, or None.
 
     Raises:
-        DatasetError: folders or sets are missing, or no picture is left.
+        InputError: folders or sets are missing, or no picture is left.
     """
     return PairSource(recipe, refuse) if recipe.data.sets else CleanSource(recipe, refuse)
 
@@ -164,9 +164,9 @@ class PairSource:
         counts = [len(good[use.name]) * use.repeat for use in data.sets]
         self._ends = np.cumsum(counts)
 
-    def _usable(self, pairs: Sequence[Pair]) -> list[Pair]:
+    def _usable(self, pairs: Sequence[FilePair]) -> list[FilePair]:
         """The pairs of which both are there and of one size."""
-        usable: list[Pair] = []
+        usable: list[FilePair] = []
         for pair in pairs:
             both = [path for path in (pair.clean, pair.degraded) if path]
             if not all(path in self._numbers for path in both):

@@ -22,7 +22,7 @@ from moce_cli.training.layouts import LAYOUTS
 
 
 @dataclass(frozen=True, slots=True)
-class Strength:
+class Ingredient:
     """One kind of damage within a mixture.
 
     Attributes:
@@ -67,7 +67,7 @@ class Damage:
     """
 
     share: float
-    kinds: tuple[Strength, ...] = ()
+    kinds: tuple[Ingredient, ...] = ()
 
     def __post_init__(self) -> None:
         check_number("share", self.share, 0, 1, above=True)
@@ -219,7 +219,7 @@ def _damage(values: Mapping[str, Any], where: str) -> Damage:
         return Damage(values["share"], tuple(strengths))
 
 
-def _strength(kind: str, value: object) -> Strength:
+def _strength(kind: str, value: object) -> Ingredient:
     """From `25`, `[0, 50]`, `"usual"`, or `{ range = any of these, probability = 0.5 }`.
 
     The table of `sensor` may hold `after_gamma`, too.
@@ -240,4 +240,4 @@ def _strength(kind: str, value: object) -> Strength:
             f"{kind} is {value!r}, it needs a number, a range [low, high], "
             '"usual", or { range = ..., probability = ... }'
         )
-    return Strength(kind, ends[0], ends[1], probability, after_gamma)
+    return Ingredient(kind, ends[0], ends[1], probability, after_gamma)

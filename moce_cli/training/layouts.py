@@ -9,26 +9,12 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from moce_cli.folders import COMPOSITES, pair_by_stem, pair_in_order
 from moce_cli.training.checks import DatasetError
-
-COMPOSITES = (
-    "low",
-    "haze",
-    "rain",
-    "snow",
-    "low_haze",
-    "low_rain",
-    "low_snow",
-    "haze_rain",
-    "haze_snow",
-    "low_haze_rain",
-    "low_haze_snow",
-)
-"""CDD-11's mixtures, as its folders are called."""
 
 
 @dataclass(frozen=True, slots=True)
-class Pair:
+class FilePair:
     """A clean picture and what damage made of it; or a clean picture alone.
 
     Attributes:
@@ -42,7 +28,7 @@ class Pair:
     kinds: tuple[str, ...]
 
 
-Pairing = Callable[[Path, tuple[list[Path], ...]], list[Pair]]
+Pairing = Callable[[Path, tuple[list[Path], ...]], list[FilePair]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,11 +49,11 @@ class Layout:
     pair: Pairing
     is_clean: bool = False
 
-    def find(self, root: Path) -> list[Pair] | None:
+    def find(self, root: Path) -> list[FilePair] | None:
         """Its pairs, or None if files are missing.
 
         Raises:
-            DatasetError: the files are there, but do not pair.
+            InputError: the files are there, but do not pair.
         """
         found = tuple(
             sorted(p for p in root.glob(pattern) if p.is_file()) for pattern in self.patterns
@@ -75,7 +61,7 @@ class Layout:
         return self.pair(root, found) if all(found) else None
 
 
-def find_sets(names: Iterable[str], root: Path) -> dict[str, list[Pair]]:
+def find_sets(names: Iterable[str], root: Path) -> dict[str, list[FilePair]]:
     """The pairs of each set below the data root.
 
     Args:
@@ -83,10 +69,10 @@ def find_sets(names: Iterable[str], root: Path) -> dict[str, list[Pair]]:
         root: the folder that holds `denoising`, `deraining` and so on.
 
     Raises:
-        DatasetError: sets are missing, or files do not pair. The message says for each missing
+        InputError: sets are missing, or files do not pair. The message says for each missing
             set what it is, where it is had and how it must lie.
     """
-    there: dict[str, list[Pair]] = {}
+    there: dict[str, list[FilePair]] = {}
     missing: list[str] = []
     for name in dict.fromkeys(names):
         layout = LAYOUTS[name]
@@ -105,23 +91,16 @@ def find_sets(names: Iterable[str], root: Path) -> dict[str, list[Pair]]:
     return there
 
 
-def _alone(root: Path, found: tuple[list[Path], ...]) -> list[Pair]:
+def _alone(root: Path, found: tuple[list[Path], ...]) -> list[FilePair]:
     """Clean pictures, to which noise is added."""
-    return [Pair(path, None, ("noise",)) for files in found for path in files]
+    return [FilePair(path, None, ("noise",)) for files in found for path in files]
 
 
 def _in_order(*kinds: str) -> Pairing:
     """Degraded and clean files, each in sorted order."""
 
-    def pair(root: Path, found: tuple[list[Path], ...]) -> list[Pair]:
-        degraded, clean = found
-        if len(degraded) != len(clean):
-            raise DatasetError(
-                f"{degraded[0].parent} holds {len(degraded)} pictures and {clean[0].parent} "
-                f"{len(clean)}: they do not pair",
-                "both need as many, in the same order",
-            )
-        return [Pair(c, d, kinds) for d, c in zip(degraded, clean, strict=True)]
+    def pair(root: Path, found: tuple[list[Path], ...]) -> list[FilePair]:
+        return [FilePair(clean, degraded, kinds) for degraded, clean in pair_in_order(*found)]
 
     return pair
 
@@ -129,37 +108,33 @@ def _in_order(*kinds: str) -> Pairing:
 def _by_name(*kinds: str) -> Pairing:
     """Degraded and clean files of the same name."""
 
-    def pair(root: Path, found: tuple[list[Path], ...]) -> list[Pair]:
+    def pair(root: Path, found: tuple[list[Path], ...]) -> list[FilePair]:
         degraded, clean = found
-        return _matched(degraded, clean, lambda path: path.stem, kinds)
+        return _matched(degraded, clean, str, kinds)
 
     return pair
 
 
-def _reside(root: Path, found: tuple[list[Path], ...]) -> list[Pair]:
+def _reside(root: Path, found: tuple[list[Path], ...]) -> list[FilePair]:
     """Hazy files belong to the clear one that is called like them before the first `_`."""
     *parts, clear = found
     hazy = [path for part in parts for path in part]
-    return _matched(hazy, clear, lambda path: path.stem.split("_", 1)[0], ("haze",))
+    return _matched(hazy, clear, lambda stem: stem.split("_", 1)[0], ("haze",))
 
 
-def _composites(root: Path, found: tuple[list[Path], ...]) -> list[Pair]:
+def _composites(root: Path, found: tuple[list[Path], ...]) -> list[FilePair]:
     """Each mixture's files belong to the clear one of the same name."""
     clear, *mixtures = found
-    pairs: list[Pair] = []
+    pairs: list[FilePair] = []
     for name, files in zip(COMPOSITES, mixtures, strict=True):
-        pairs += _matched(files, clear, lambda path: path.stem, tuple(name.split("_")))
+        pairs += _matched(files, clear, str, tuple(name.split("_")))
     return pairs
 
 
 def _matched(
-    degraded: list[Path], clean: list[Path], key: Callable[[Path], str], kinds: tuple[str, ...]
-) -> list[Pair]:
-    by_stem = {path.stem: path for path in clean}
-    for path in degraded:
-        if key(path) not in by_stem:
-            raise DatasetError(f"{path} has no partner {key(path)!r} in {clean[0].parent}")
-    return [Pair(by_stem[key(path)], path, kinds) for path in degraded]
+    degraded: list[Path], clean: list[Path], stem: Callable[[str], str], kinds: tuple[str, ...]
+) -> list[FilePair]:
+    return [FilePair(c, d, kinds) for d, c in pair_by_stem(degraded, clean, stem)]
 
 
 LAYOUTS: dict[str, Layout] = {

@@ -78,7 +78,7 @@ class Sampler:
         left_out: pictures that are not drawn from, and why.
 
     Raises:
-        DatasetError: folders or sets are missing, or no picture is left.
+        InputError: folders or sets are missing, or no picture is left.
         RecipeError: a batch cannot be shared out evenly.
     """
 

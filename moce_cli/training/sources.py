@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import os
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-import numpy as np
-
-from moce_cli import pictures
 from moce_cli.errors import InputError
+from moce_cli.folders import middle, pictures_in, read_rgb
+from moce_cli.pictures import to_depth
 from moce_cli.runtime import usable_cores
 from moce_cli.training.checks import DatasetError
 from moce_cli.training.looks import RGB, Look, Looks
@@ -39,7 +37,7 @@ def find_pictures(folders: Sequence[Path], option: str = "--data") -> list[Path]
         option: of `moce train`, with which others can be named.
 
     Raises:
-        DatasetError: a folder is not there, cannot be read, or holds no pictures.
+        InputError: a folder is not there, cannot be read, or holds no pictures.
     """
     found: dict[Path, Path] = {}
     for folder in folders:
@@ -48,29 +46,9 @@ def find_pictures(folders: Sequence[Path], option: str = "--data") -> list[Path]
             raise DatasetError(
                 f"the folder {folder} {kind}", f"name a folder of pictures with {option}"
             )
-        here = list(_walk(folder))
-        if not here:
-            raise DatasetError(
-                f"the folder {folder} holds no pictures",
-                "it is searched for " + ", ".join(sorted(pictures.EXTENSIONS)),
-            )
-        for path in here:
+        for path in pictures_in(folder):
             found.setdefault(path.resolve(), path)
     return list(found.values())
-
-
-def _walk(folder: Path) -> Iterator[Path]:
-    for parent, folders, files in os.walk(folder, onerror=_refuse):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for name in sorted(files):
-            path = Path(parent, name)
-            if not name.startswith(".") and path.suffix.lower() in pictures.EXTENSIONS:
-                yield path
-
-
-def _refuse(error: OSError) -> None:
-    reason = (error.strerror or str(error)).lower()
-    raise DatasetError(f"the folder {error.filename} cannot be read: {reason}") from error
 
 
 def decode_rgb(path: Path, name: str | None = None) -> RGB:
@@ -83,8 +61,7 @@ def decode_rgb(path: Path, name: str | None = None) -> RGB:
     Raises:
         InputError: it cannot be read.
     """
-    pixels = pictures.to_depth(pictures.read(path, name=name).pixels, 8)
-    return np.repeat(pixels, 3, axis=2) if pixels.shape[2] == 1 else pixels
+    return to_depth(read_rgb(path, name=name), 8)
 
 
 class Pictures:
@@ -208,7 +185,7 @@ def middles(folders: Sequence[Path], count: int, crop: int) -> list[tuple[str, R
         name and `(crop, crop, 3)` uint8 of each, at most `count`, in sorted order.
 
     Raises:
-        DatasetError: a folder is not there, or no picture is readable and large enough.
+        InputError: a folder is not there, or no picture is readable and large enough.
     """
     paths = find_pictures(folders, "--validation")
     found: dict[int, RGB] = {}
@@ -223,8 +200,7 @@ def middles(folders: Sequence[Path], count: int, crop: int) -> list[tuple[str, R
         if why := too_small(rgb.shape[0], rgb.shape[1], crop):
             left_out[number] = LeftOut(paths[number], why)
             return False
-        top, left = ((side - crop) // 2 for side in rgb.shape[:2])
-        found[number] = np.ascontiguousarray(rgb[top : top + crop, left : left + crop])
+        found[number] = middle(rgb, crop)
         return True
 
     for run in range(count):

@@ -57,7 +57,7 @@ class TestSets:
             folders: of validation pictures; those that cannot be read are passed over.
 
         Raises:
-            DatasetError: a folder is not there, or holds no pictures.
+            InputError: a folder is not there, or holds no pictures.
         """
 
         def look(looks: Looks, path: Path) -> Look | None:

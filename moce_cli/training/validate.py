@@ -47,7 +47,7 @@ def fixed_set(validation: Validation) -> FixedSet:
     """Damage the first pictures of the folders, each row with its own seeds.
 
     Raises:
-        DatasetError: the folders hold no readable picture that is large enough.
+        InputError: the folders hold no readable picture that is large enough.
     """
     found = middles(validation.folders, validation.pictures, validation.crop)
     crops = [torch.from_numpy(rgb).permute(2, 0, 1).float() / 255 for _, rgb in found]

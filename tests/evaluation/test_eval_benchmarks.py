@@ -5,9 +5,10 @@ import pytest
 from eval_files import noise, pair_folder, save
 
 from moce_cli.errors import InputError
-from moce_cli.evaluation.benchmarks import COMPOSITES, LAYOUTS, find_benchmarks
-from moce_cli.evaluation.datasets import Row, Sample, crop_to_multiple, middle, unit
+from moce_cli.evaluation.benchmarks import BENCHMARKS, find_benchmarks
+from moce_cli.evaluation.datasets import Row, Sample, crop_to_multiple, unit
 from moce_cli.evaluation.suites import find_rows
+from moce_cli.folders import COMPOSITES, middle
 
 
 def cbsd68(root):
@@ -119,8 +120,8 @@ def test_an_unknown_folder_names_every_layout(tmp_path):
     save(tmp_path / "a.png", noise())
     with pytest.raises(InputError) as told:
         find_rows(tmp_path)
-    for layout in LAYOUTS:
-        assert layout.folder in told.value.message
+    for benchmark in BENCHMARKS:
+        assert benchmark.folder in told.value.message
     assert "degraded and clean" in told.value.message
     assert "--suite" in told.value.hint
     with pytest.raises(InputError, match="is not there"):

@@ -65,7 +65,9 @@ def test_measured_kernels_are_a_row_of_their_own(tmp_path, kernels):
     folder = clean_folder(tmp_path / "pictures", 6)
     (row,) = find_rows(folder, kernels=kernels)
     assert row.name == KERNEL_ROW
-    assert row.protocol.startswith("made on the fly with seed 0 and measured kernels, 2 of kernels;")
+    assert row.protocol.startswith(
+        "made on the fly with seed 0 and measured kernels, 2 of kernels;"
+    )
     blurred = []
     for sample in row.samples:
         degraded, clean = sample.load()

@@ -12,8 +12,10 @@ from training_pictures import picture, save, standard_sets
 
 from moce_cli.checkpoints import load
 from moce_cli.degradations import KINDS
+from moce_cli.errors import InputError
+from moce_cli.folders import COMPOSITES
 from moce_cli.training.checks import DatasetError
-from moce_cli.training.layouts import COMPOSITES, LAYOUTS, find_sets
+from moce_cli.training.layouts import LAYOUTS, find_sets
 from moce_cli.training.loop import Trainer
 from moce_cli.training.options import Options
 from moce_cli.training.recipe import Budget, load_recipe, with_data
@@ -77,13 +79,13 @@ def test_all_that_is_missing_is_said_at_once(tmp_path):
 
 def test_what_does_not_pair_is_refused(own):
     save(own / "deraining/RainTrainL/rainy/rain-2.png", picture(1))
-    with pytest.raises(DatasetError, match=r"holds 3 pictures and .* 2: they do not pair"):
+    with pytest.raises(InputError, match=r"holds 3 pictures and .* 2: they do not pair"):
         find_sets(["RainTrainL"], own)
     save(own / "dehazing/RESIDE/part3/0009_1_0.1.jpg", picture(1))
-    with pytest.raises(DatasetError, match=r"0009_1_0.1.jpg has no partner '0009' in .*clear"):
+    with pytest.raises(InputError, match=r"0009_1_0.1.jpg has no clean picture '0009' in .*clear"):
         find_sets(["RESIDE-OTS"], own)
     (own / "cdd11/train/clear/1.png").unlink()
-    with pytest.raises(DatasetError, match="has no partner '1'"):
+    with pytest.raises(InputError, match="has no clean picture '1'"):
         find_sets(["CDD-11"], own)
 
 

@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 from training_pictures import folder_of, picture, save
 
+from moce_cli.errors import InputError
 from moce_cli.training.checks import DatasetError
 from moce_cli.training.sources import Pictures, decode_rgb, find_pictures, middles, too_small
 
@@ -34,7 +35,7 @@ def test_folders_without_pictures_are_refused(tmp_path):
     with pytest.raises(DatasetError, match="is no folder"):
         find_pictures([save(tmp_path / "one.png", picture(0, 8, 8))])
     (tmp_path / "empty").mkdir()
-    with pytest.raises(DatasetError, match="empty holds no pictures"):
+    with pytest.raises(InputError, match="empty holds no pictures"):
         find_pictures([tmp_path, tmp_path / "empty"])
 
 
@@ -48,7 +49,7 @@ def test_folders_that_cannot_be_entered_are_refused(tmp_path, monkeypatch):
         return opened(path)
 
     monkeypatch.setattr(os, "scandir", scandir)
-    with pytest.raises(DatasetError, match="locked cannot be read: permission denied"):
+    with pytest.raises(InputError, match="locked cannot be read: permission denied"):
         find_pictures([tmp_path])
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 from PIL import Image
 
-from moce_cli.training.layouts import COMPOSITES
+from moce_cli.folders import COMPOSITES
 
 
 def picture(seed, height=96, width=112):
