@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -180,3 +181,27 @@ def peak_memory_bytes() -> int:
     except ImportError:
         return 0
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # bytes on macOS
+
+
+_MALLOPT_KEEP = {-3: 2**30, -1: 2**31 - 1, -8: 1}
+"""glibc's M_MMAP_THRESHOLD, M_TRIM_THRESHOLD and M_ARENA_MAX."""
+
+
+def keep_freed_memory() -> bool:
+    """Let the C library keep what tensors give back, for the next ones; tells whether it does.
+
+    By default glibc returns large blocks to the system, and every tensor of the network begins
+    with a page fault for each of its pages: a quarter of the time on a CPU. All threads share one
+    arena, as others hold blocks of up to 64 MiB only.
+
+    Source: mallopt(3).
+    """
+    if not sys.platform.startswith("linux"):
+        return False
+    import ctypes
+
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (OSError, AttributeError):  # another C library, such as musl
+        return False
+    return all(mallopt(name, value) == 1 for name, value in _MALLOPT_KEEP.items())

@@ -102,6 +102,11 @@ def pointwise(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     return F.conv2d(x.permute(0, 3, 1, 2), weight[:, :, None, None], bias).permute(0, 2, 3, 1)
 
 
+def add(stream: Tensor, change: Tensor) -> Tensor:
+    """What runs through the blocks, changed; in its own place where no gradient needs it."""
+    return stream + change if torch.is_grad_enabled() else stream.add_(change)
+
+
 def bias_of(layer: nn.Linear | nn.Conv2d) -> Tensor | None:
     """A layer's bias, which its type says is always there."""
     return layer.bias
@@ -238,7 +243,9 @@ class GatedFeedForward(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """`(B, H, W, C)` to `(B, H, W, C)`."""
         a, b = depthwise_in_parts(self.depthwise, project_in_parts(self.expand, x, 2))
-        return pointwise(F.gelu(a) * b, self.project.weight, self.project.bias)
+        # in place where it may be: the memory that is touched is what this costs
+        a = F.gelu(a) * b if torch.is_grad_enabled() else torch.ops.aten.gelu_(a).mul_(b)
+        return pointwise(a, self.project.weight, self.project.bias)
 
 
 class EncoderBlock(nn.Module):
@@ -253,5 +260,5 @@ class EncoderBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """`(B, H, W, C)` to `(B, H, W, C)`."""
-        x = x + self.attention(self.attention_norm(x))
-        return x + self.ffn(self.ffn_norm(x))
+        x = add(x, self.attention(self.attention_norm(x)))
+        return add(x, self.ffn(self.ffn_norm(x)))

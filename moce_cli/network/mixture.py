@@ -16,6 +16,7 @@ from moce_cli.network.layers import (
     Linear,
     Norm,
     TransposedAttention,
+    add,
 )
 from moce_cli.network.router import BlockRouting, Router
 
@@ -170,17 +171,15 @@ class MoCEBlock(nn.Module):
         else:
             self.ffn = GatedFeedForward(channels, config.ffn_expansion * channels, bias=False)
 
-    def forward(
-        self, x: Tensor, frequency: Tensor, pinned: BlockRouting | None, *, pool: bool
-    ) -> tuple[Tensor, BlockRouting]:
-        """`(B, H, W, C)` to `(B, H, W, C)` and the decision that was taken."""
+    def ask(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """What comes before the decision: the mixture's and the shared features, as x."""
         n = self.norm(x)
-        shared = self.shared(self.to_shared(n))
-        n = self.to_mixture(n)
-        routing = pinned or self.mixture.router(n, frequency, pool=pool)
-        asked = self.mixture(n, shared, routing)
-        x = x + self.cross_attention(asked, shared)
+        return self.to_mixture(n), self.shared(self.to_shared(n))
+
+    def answer(self, x: Tensor, n: Tensor, shared: Tensor, routing: BlockRouting) -> Tensor:
+        """What comes after it: `(B, H, W, C)`, as x; `n` and `shared` are what `ask` gave."""
+        x = add(x, self.cross_attention(self.mixture(n, shared, routing), shared))
         n = self.ffn_norm(x)
         if isinstance(self.ffn, ExpertFeedForward):
-            return x + self.ffn(n, routing), routing
-        return x + self.ffn(n), routing
+            return add(x, self.ffn(n, routing))
+        return add(x, self.ffn(n))

@@ -82,11 +82,9 @@ class Router(nn.Module):
                 frequency.float(), self.frequency_gate.weight.float()
             )
 
-    def forward(self, x: Tensor, frequency: Tensor, *, pool: bool = False) -> BlockRouting:
-        """Decide for each sample; with `pool`, once for all from their mean logits."""
+    def forward(self, x: Tensor, frequency: Tensor) -> BlockRouting:
+        """Decide for each sample."""
         logits = self.logits(x, frequency)
-        if pool:
-            return decide(logits.mean(dim=0, keepdim=True), self.top_k)
         if not self.training:
             return decide(logits, self.top_k)
         noise = torch.randn_like(logits) / self.num_experts

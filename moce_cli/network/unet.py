@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -20,7 +21,7 @@ from moce_cli.network.layers import (
     depthwise,
 )
 from moce_cli.network.mixture import MoCEBlock
-from moce_cli.network.router import BlockRouting, Router, Routing
+from moce_cli.network.router import BlockRouting, Router, Routing, decide
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,15 @@ class Restoration:
     """One decision per MoCE block in the order in which they ran."""
     frequency: Tensor
     """`(B, 8C)`, the frequency embedding; empty where the routing was given."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Question:
+    """Which experts? What a block's router is given."""
+
+    router: Router
+    features: Tensor
+    frequency: Tensor
 
 
 class FrequencyEmbedding(nn.Module):
@@ -137,16 +147,13 @@ class MoCEIR(nn.Module):
         """
         return self.restore(degraded).restored
 
-    def restore(
-        self, degraded: Tensor, routing: Routing | None = None, *, pool: bool = False
-    ) -> Restoration:
+    def restore(self, degraded: Tensor, routing: Routing | None = None) -> Restoration:
         """Restore a batch and tell which experts ran.
 
         Args:
             degraded: `(B, 3, H, W)`, RGB in [0, 1], any H and W from 1 on.
             routing: decisions from outside, one per MoCE block, each for a batch of B or of one.
                 The routers do not run then.
-            pool: let the whole batch decide together, block by block, from its mean logits.
 
         Returns:
             the restored batch, not clamped, and the decisions.
@@ -167,6 +174,48 @@ class MoCEIR(nn.Module):
                     f"the routing is for a batch of {len(block.chosen)}, the input is "
                     f"one of {len(degraded)}"
                 )
+        run = self._stages(degraded, routing)
+        try:
+            question = next(run)
+            while True:
+                question = run.send(question.router(question.features, question.frequency))
+        except StopIteration as end:
+            return end.value
+
+    @torch.no_grad()
+    def restore_together(self, batches: Sequence[Tensor]) -> list[Restoration]:
+        """Restore batches with one decision for all of them, block by block.
+
+        Each decision is that of the mean of all logits. The batches go through the network one
+        after the other up to each decision, so that only one of them needs all its memory at a
+        time.
+
+        Args:
+            batches: each as for `restore`.
+
+        Returns:
+            for each batch what `restore` returns, all with the same decisions.
+        """
+        runs = [self._stages(batch, None) for batch in batches]
+        questions = [next(run) for run in runs]
+        while True:
+            router = questions[0].router
+            logits = torch.cat([router.logits(q.features, q.frequency) for q in questions])
+            decision = decide(logits.mean(dim=0, keepdim=True), router.top_k)
+            questions.clear()
+            done: list[Restoration] = []
+            for run in runs:
+                try:
+                    questions.append(run.send(decision))
+                except StopIteration as end:
+                    done.append(end.value)
+            if done:
+                return done
+
+    def _stages(
+        self, degraded: Tensor, routing: Routing | None
+    ) -> Generator[_Question, BlockRouting, Restoration]:
+        """Asks for the decision of each block, unless `routing` has it."""
         h, w = degraded.shape[-2:]
         multiple, squares = self.config.downscale, self.config.unshuffle
         padded_h, padded_w = (-(-side // multiple) * multiple for side in (h, w))
@@ -190,8 +239,12 @@ class MoCEIR(nn.Module):
             x = up(x)
             x = fuse(torch.cat((x, skips.pop().to(x.dtype)), dim=-1)).to(stream)
             for block in blocks:  # pyright: ignore[reportGeneralTypeIssues] -- a ModuleList
-                pinned = None if routing is None else routing[len(decisions)]
-                x, decision = block(x, frequency, pinned, pool=pool)
+                n, shared = block.ask(x)
+                if routing is None:
+                    decision = yield _Question(block.mixture.router, n, frequency)
+                else:
+                    decision = routing[len(decisions)]
+                x = block.answer(x, n, shared, decision)
                 decisions.append(decision)
         x = self.refinement(x)
         with torch.autocast(degraded.device.type, enabled=False):

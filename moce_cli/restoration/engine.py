@@ -8,9 +8,10 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from moce_cli.errors import DeviceError
-from moce_cli.network import MoCEIR, Routing, force
+from moce_cli.network import MoCEIR, Restoration, Routing, force
 from moce_cli.restoration.canvas import Canvas, Float
 from moce_cli.restoration.judge import Judge
 from moce_cli.restoration.plan import Plan, sample_size
@@ -170,7 +171,7 @@ class Engine:
         seen = [work.seen(tile) for tile in sample]
         while True:
             try:
-                restored, pinned = self._run(seen, None, turns=tally.turns, pool=True)
+                restored, pinned = self._run(seen, None, turns=tally.turns, together=work.batch)
                 break
             except RuntimeError as error:
                 if not is_out_of_memory(error) or len(seen) == 1:
@@ -222,12 +223,40 @@ class Engine:
         pinned: Routing | None,
         *,
         turns: int = 1,
-        pool: bool = False,
-    ) -> tuple[Float, Routing]:
-        """`(B, h, w, C)` of B `(h, w, C)`, and the decisions, which further turns follow."""
+        together: int = 0,
+    ) -> tuple[list[Float], Routing]:
+        """Tiles through the network.
+
+        Args:
+            seen: tiles of one size, `(h, w, C)`.
+            pinned: what they follow.
+            turns: of each, which follow the decisions for the first.
+            together: decide once for all; then no more than these are computed at once.
+
+        Returns:
+            `(h, w, C)` for each, and the decisions.
+        """
+        size = together or len(seen)
+        batches = [self._batch(seen[at : at + size]) for at in range(0, len(seen), size)]
+        if together:
+            results = self.network.restore_together(batches)
+        else:
+            results = [self.network.restore(batch, pinned) for batch in batches]
+        grey = seen[0].shape[2] == 1
+        done = [
+            tile
+            for batch, result in zip(batches, results, strict=True)
+            for tile in self._finish(batch, result, turns, grey=grey)
+        ]
+        return done, results[0].routing
+
+    def _batch(self, seen: Sequence[Float]) -> Tensor:
+        """`(B, 3, h, w)` on the device."""
         batch = torch.from_numpy(np.stack(seen)).to(self.device)
-        batch = batch.permute(0, 3, 1, 2).expand(-1, 3, -1, -1)
-        result = self.network.restore(batch, pinned, pool=pool)
+        return batch.permute(0, 3, 1, 2).expand(-1, 3, -1, -1)
+
+    def _finish(self, batch: Tensor, result: Restoration, turns: int, *, grey: bool) -> Float:
+        """The other turns, and back to the host: `(B, h, w, C)`."""
         restored = result.restored
         for quarter, flip in _TURNS[1:turns]:
             turned = torch.rot90(batch.flip(-1) if flip else batch, quarter, (-2, -1))
@@ -237,9 +266,9 @@ class Engine:
         restored = restored / turns if turns > 1 else restored
         if not bool(torch.isfinite(restored).all()):
             raise NotFiniteError
-        if seen[0].shape[2] == 1:
+        if grey:
             restored = restored.mean(dim=1, keepdim=True)
-        return restored.permute(0, 2, 3, 1).cpu().numpy(), result.routing
+        return restored.permute(0, 2, 3, 1).cpu().numpy()
 
 
 def is_out_of_memory(error: RuntimeError) -> bool:

@@ -13,9 +13,10 @@ from moce_cli.tiling import MULTIPLE, SMALLEST_TILE, TileGrid, check_tile, plan_
 if TYPE_CHECKING:
     import torch
 
-AUTO_TILE = {"cpu": 256, "cuda": 512, "mps": 512}
-"""Tile side by device: see the measured table in the README."""
-AUTO_OVERLAP = 32
+AUTO_TILE = {"cpu": (224, 288), "cuda": (512, 512), "mps": (512, 512)}
+"""Tile sides by device, from and to: see the measured curve in the README. That one is taken which
+covers the picture with the least work."""
+AUTO_OVERLAP = 16
 AUTO_BATCH = {"cpu": 1, "cuda": 8, "mps": 1}
 MEMORY_SHARE = 0.5
 """Share of the memory that tiles may take; the rest is for the picture and other programs."""
@@ -107,7 +108,7 @@ def make_plan(
         raise UsageError(f"a batch of {batch} tiles cannot work", "--batch takes 1 or more")
     memory = device_memory_bytes(device)
     budget = int(memory * MEMORY_SHARE)
-    side = AUTO_TILE[device.type] if tile is None else tile
+    side = _cheapest(height, width, *AUTO_TILE[device.type], overlap) if tile is None else tile
     check_tile(side, overlap or 0)
     most = AUTO_BATCH[device.type] if batch is None else batch
 
@@ -129,6 +130,21 @@ def make_plan(
             f"{memory / 2**20:.0f} MiB",
             "use a smaller --tile or another --device",
         )
-    if overlap is None:
-        overlap = min(AUTO_OVERLAP, side // 4) if side else AUTO_OVERLAP
-    return Plan(side, overlap, most, threads, precision)
+    return Plan(side, _overlap(side, overlap), most, threads, precision)
+
+
+def _overlap(side: int, wanted: int | None) -> int:
+    if wanted is not None:
+        return wanted
+    return min(AUTO_OVERLAP, side // 4) if side else AUTO_OVERLAP
+
+
+def _cheapest(height: int, width: int, least: int, most: int, overlap: int | None) -> int:
+    """The tile side that makes the network see the fewest pixels; of several the smallest."""
+
+    def pixels(side: int) -> int:
+        shared = min(_overlap(side, overlap), side // 2)
+        grid = plan_tiles(height, width, tile_size=side, overlap=shared)
+        return len(grid) * grid.rows.size * grid.columns.size
+
+    return min(range(least, most + 1, MULTIPLE), key=lambda side: (pixels(side), side))

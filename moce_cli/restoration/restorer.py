@@ -94,6 +94,8 @@ class Restorer:
         self.precision: Precision = runtime.choose_precision(precision, self.device)
         self._notes = selfcheck.prepare(self.device, self.precision)
         self._threads = threads or runtime.usable_cores()
+        if self.device.type == "cpu":
+            runtime.keep_freed_memory()
         self._checkpoint = checkpoint
         self._tile, self._overlap, self._batch = tile, overlap, batch
         self._routing = routing

@@ -314,13 +314,37 @@ def test_its_own_routing_given_back_changes_nothing(tiny):
 
 
 @torch.inference_mode()
-def test_a_pool_decides_once_from_the_mean(tiny):
+def test_batches_decide_together_from_the_mean_of_their_logits(tiny):
     degraded = torch.rand(3, 3, 32, 32)
-    routing = tiny.restore(degraded, pool=True).routing
-    assert all(len(b.chosen) == 1 for b in routing)
+    free = tiny.restore(degraded)
+    together = tiny.restore_together(list(degraded.split((2, 1))))
+    assert all(len(b.chosen) == 1 for b in together[0].routing)
+    assert together[0].routing == together[1].routing
     # before the first block nothing depends on the choice: its logits are those of the samples
-    first = tiny.restore(degraded).routing[0].logits.mean(dim=0, keepdim=True)
-    torch.testing.assert_close(routing[0].logits, first)
+    first = free.routing[0].logits.mean(dim=0, keepdim=True)
+    torch.testing.assert_close(together[0].routing[0].logits, first)
+    # a decision from outside comes to the same
+    pinned = tiny.restore(degraded, together[0].routing).restored
+    torch.testing.assert_close(torch.cat([t.restored for t in together]), pinned)
+
+
+@torch.inference_mode()
+def test_together_does_not_depend_on_the_batches(tiny):
+    degraded = torch.rand(4, 3, 32, 24)
+    ways = [tiny.restore_together(degraded.split(n)) for n in (1, 2, 4)]
+    found = [torch.cat([t.restored for t in way]) for way in ways]
+    torch.testing.assert_close(found[0], found[1])
+    torch.testing.assert_close(found[0], found[2])
+
+
+@torch.no_grad()
+def test_without_a_gradient_the_same_and_the_input_untouched(tiny):
+    degraded = torch.rand(2, 3, 32, 24)
+    given = degraded.clone()
+    found = tiny(degraded)
+    torch.testing.assert_close(degraded, given, rtol=0, atol=0)
+    with torch.enable_grad():
+        torch.testing.assert_close(tiny(degraded), found)
 
 
 @pytest.mark.parametrize("shape", [(3, 8, 8), (1, 1, 8, 8), (1, 3, 0, 8), (0, 3, 8, 8)])

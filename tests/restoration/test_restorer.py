@@ -362,7 +362,7 @@ def test_a_flat_output_of_a_picture_is_not_believed(monkeypatch):
 
     def black(self, *arguments, **options):
         pixels, routing = run(self, *arguments, **options)
-        return pixels * 0, routing
+        return [tile * 0 for tile in pixels], routing
 
     monkeypatch.setattr(engine_module.Engine, "_run", black)
     with pytest.raises(MoceError, match="made no picture"):
