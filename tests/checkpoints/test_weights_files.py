@@ -56,6 +56,18 @@ def test_the_same_weights_are_the_same_file(tmp_path, state, config, card, weigh
     assert (tmp_path / "again.safetensors").read_bytes() == weights.read_bytes()
 
 
+def test_building_draws_no_first_values(weights, config, monkeypatch):
+    def never(*_, **__):
+        raise AssertionError("values are drawn that are replaced at once")
+
+    with monkeypatch.context() as patched:
+        for name in ("kaiming_uniform_", "uniform_", "normal_"):
+            patched.setattr(torch.nn.init, name, never)
+        build(load(weights))
+        with pytest.raises(AssertionError, match="replaced at once"):
+            MoCEIR(config)
+
+
 def test_a_built_network_computes_with_the_weights(weights, config, state):
     model = build(load(weights))
     reference = MoCEIR(config)
