@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import get_args
 
 from moce_cli.degradations import SUITE
+from moce_cli.network.mixture import RouterGradient
 from moce_cli.training.checks import (
     RecipeError,
     check_choice,
@@ -16,8 +17,7 @@ from moce_cli.training.checks import (
     check_whole,
 )
 
-RouterGradient = Literal["none", "gate", "compare"]
-ROUTER_GRADIENTS = ("none", "gate", "compare")
+ROUTER_GRADIENTS = get_args(RouterGradient)
 SMALLEST_CROP = 32
 
 
