@@ -16,8 +16,9 @@ from moce_cli.pictures.large.described import Described
 from moce_cli.pictures.picture import Pixels
 
 _LOADERS = {"PNG": "pngload_source", "JPEG": "jpegload_source", "TIFF": "tiffload_source"}
-# of a TIFF's damaged or missing tiles libvips makes black ones unless warnings count
-_FAIL_ON = {"PNG": "error", "JPEG": "error", "TIFF": "warning"}
+# unless warnings count, libvips makes black tiles of a TIFF's damaged ones, and libjpeg grey rows
+_FAIL_ON = {"PNG": "error", "JPEG": "warning", "TIFF": "warning"}
+_FETCH_ROWS = 16  # at a time: libvips keeps several times as many
 _TYPES = {"uchar": np.uint8, "ushort": np.uint16, "float": np.float32, "double": np.float64}
 
 
@@ -87,11 +88,16 @@ class Stream:
             DecodeError: they are damaged or missing.
         """
         width, bands = self._image.width, self._image.bands
-        try:
-            data = self._region.fetch(0, top, width, bottom - top)
-        except vips().Error as error:
-            raise DecodeError(_words(error)) from error
-        return np.frombuffer(data, self.dtype).reshape(bottom - top, width, bands)
+        found = np.empty((bottom - top, width, bands), self.dtype)
+        for start in range(top, bottom, _FETCH_ROWS):
+            count = min(_FETCH_ROWS, bottom - start)
+            try:
+                data = self._region.fetch(0, start, width, count)
+            except vips().Error as error:
+                raise DecodeError(_words(error)) from error
+            part = np.frombuffer(data, self.dtype).reshape(count, width, bands)
+            found[start - top : start - top + count] = part
+        return found
 
 
 def _words(error: Exception) -> str:

@@ -368,6 +368,22 @@ def test_a_damaged_strip_or_tile(kind, tmp_path):
         read_all(path)
 
 
+def test_a_jpeg_that_ends_early_though_it_says_so(tmp_path):
+    """Other readers make grey rows of it."""
+    path, data = tmp_path / "a.jpg", WHOLE["JPEG"]
+    path.write_bytes(data[: len(data) // 2] + b"\xff\xd9")
+    assert read(path).height == 160
+    with pytest.raises(InputError, match=str(path)):
+        read_all(path)
+
+
+def test_what_follows_a_jpeg_does_not_matter(tmp_path):
+    first, second = (Image.fromarray(smooth(80, 63)) for _ in range(2))
+    data = encoded(first, "MPO", save_all=True, append_images=[second])
+    check_like_read(data, tmp_path / "a.jpg")
+    check_like_read(WHOLE["JPEG"] + b"trailing" * 100, tmp_path / "b.jpg")
+
+
 def test_a_wrong_checksum_of_a_png(tmp_path):
     path, data = tmp_path / "a.png", bytearray(WHOLE["PNG"])
     data[-20] ^= 1  # of the last pixels' chunk
