@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, TypeVar, cast
@@ -15,17 +15,19 @@ import torch
 from PIL import Image
 
 from moce_cli import runtime
-from moce_cli.checkpoints import Checkpoint, build, load_model
+from moce_cli.checkpoints import Checkpoint, load_model
 from moce_cli.checkpoints.catalogue import DEFAULT_MODEL
-from moce_cli.errors import InputError, MoceError, UsageError
+from moce_cli.errors import InputError, UsageError
 from moce_cli.pictures import Encoding, Picture, encoding_of, from_pillow, read, to_pillow
+from moce_cli.pictures.large import BandReader
 from moce_cli.restoration import selfcheck
+from moce_cli.restoration.bands import BandView, RowWriter, written_behind
 from moce_cli.restoration.canvas import Array, Canvas
-from moce_cli.restoration.engine import Engine, NotFiniteError, Outcome, Progress
+from moce_cli.restoration.engine import Progress
 from moce_cli.restoration.kinds import array_of, take_apart, tensor_like
+from moce_cli.restoration.passage import Passage, filling
 from moce_cli.restoration.plan import Plan, make_plan
 from moce_cli.restoration.report import Report, merged
-from moce_cli.restoration.view import Sink, View
 from moce_cli.restoration.where import How, Region, surroundings
 from moce_cli.runtime import Precision
 from moce_cli.tiling import MULTIPLE
@@ -42,10 +44,6 @@ class Result(Generic[Kind]):
 
     picture: Kind
     report: Report
-
-
-class BadPictureError(MoceError):
-    """The network made no picture of an input, in float32 either."""
 
 
 class Restorer:
@@ -94,12 +92,10 @@ class Restorer:
         self.precision: Precision = runtime.choose_precision(precision, self.device)
         self._notes = selfcheck.prepare(self.device, self.precision)
         self._threads = threads or runtime.usable_cores()
-        if self.device.type == "cpu":
-            runtime.keep_freed_memory()
         self._checkpoint = checkpoint
         self._tile, self._overlap, self._batch = tile, overlap, batch
         self._routing = routing
-        self._engines: dict[Precision, Engine] = {}
+        self._passage = Passage(checkpoint, self.name, self.device, routing, self._threads)
         self.plan_for(1, 1)  # options that do not fit are refused here, not at the first picture
 
     @classmethod
@@ -204,6 +200,49 @@ class Restorer:
             )
         return Result(cast("Kind", result), report)
 
+    def restore_bands(
+        self,
+        reader: BandReader,
+        begin: Callable[[], RowWriter],
+        *,
+        strength: float = 1.0,
+        region: Region | None = None,
+        mask: Array | None = None,
+        ensemble: bool = False,
+        progress: Progress | None = None,
+    ) -> Report:
+        """Restore a picture larger than memory: decoded, restored and written at the same time.
+
+        The file is read twice where its routing is pinned: tiles all over it are looked at first.
+        The result is that of `restore`; but with a region or mask its tiles lie as for the whole
+        picture, and colours hidden by alpha are carried on within a row of tiles.
+
+        Args:
+            reader: from `open_bands`.
+            begin: gives what is written to, from the first row on; called again if the first
+                attempt comes to nothing.
+            strength: as for `restore`, and so are the others.
+            region: as well.
+            mask: as well.
+            ensemble: as well.
+            progress: as well.
+
+        Raises:
+            MoceError: as `restore`; and what reader and writer raise.
+        """
+        how = How(strength, region, mask, ensemble)
+        begun = time.perf_counter()
+        height, width = reader.height, reader.width
+        notes = [*self._notes]
+        with BandView(reader, how) as view:
+            notes += filter(None, (*reader.source.notes, view.note))
+            plan = self.plan_for(height, width)
+            log.info("%s on %s, %s, in bands", self.name, self.device, plan)
+            outcome = self._passage.through(
+                view, plan, how, lambda: written_behind(begin()), notes, progress
+            )
+        return self._passage.report(outcome, height, width, begun, notes)
+
     def _picture(
         self, picture: Picture, how: How, progress: Progress | None
     ) -> tuple[Picture, Report]:
@@ -250,97 +289,12 @@ class Restorer:
         log.info("%s on %s, %s", self.name, self.device, plan)
         notes = list(self._notes)
         restored = np.empty_like(canvas.pixels)
-
-        def fill() -> Sink:
-            done = 0
-
-            def sink(rows: Array, _: Canvas) -> None:
-                nonlocal done
-                restored[done : done + len(rows)] = rows
-                done += len(rows)
-
-            return sink
-
-        outcome = self._through(canvas, plan, how, fill, notes, progress)
-        report = self._report(outcome, height, width, begun, notes)
+        outcome = self._passage.through(
+            canvas, plan, how, lambda: filling(restored), notes, progress
+        )
+        report = self._passage.report(outcome, height, width, begun, notes)
         if weight is None:
             return restored, report
         whole = pixels.copy()
         whole[box.top : box.top + box.height, box.left : box.left + box.width] = restored
         return whole, report
-
-    def _through(
-        self,
-        view: View,
-        plan: Plan,
-        how: How,
-        begin: Callable[[], Sink],
-        notes: list[str],
-        progress: Progress | None,
-    ) -> Outcome:
-        """Through the network, once more in float32 if it comes to nothing.
-
-        Args:
-            view: of the picture.
-            plan: to begin with.
-            how: it is restored.
-            begin: called before the first row of each attempt.
-            notes: added to.
-            progress: as for `restore`.
-
-        Raises:
-            BadPictureError: it comes to nothing in float32 either.
-        """
-        outcome, complaint = self._attempt(view, plan, how, begin(), progress)
-        if outcome is None and plan.precision != "fp32":
-            notes.append(
-                f"{plan.precision} made no picture of it ({complaint}): done again in fp32"
-            )
-            log.warning(notes[-1])
-            plan = dataclasses.replace(plan, precision="fp32")
-            outcome, complaint = self._attempt(view, plan, how, begin(), progress)
-        if outcome is None:
-            raise BadPictureError(
-                f"{self.name} made no picture of this input, in float32 either: {complaint}",
-                "try another --model, and report the picture if you can share it",
-            )
-        return outcome
-
-    def _report(
-        self, outcome: Outcome, height: int, width: int, begun: float, notes: Sequence[str]
-    ) -> Report:
-        return Report(
-            model=self.name,
-            device=str(self.device),
-            precision=outcome.plan.precision,
-            height=height,
-            width=width,
-            tile_size=(outcome.grid.rows.size, outcome.grid.columns.size),
-            tiles=outcome.tally.tiles,
-            seconds=round(time.perf_counter() - begun, 4),
-            seam=round(outcome.seam, 4),
-            routing=self._routing,
-            blocks=outcome.tally.blocks(),
-            experts=outcome.tally.experts(),
-            macs=outcome.tally.macs(),
-            plan=outcome.plan,
-            notes=(*notes, *outcome.notes),
-            tile_experts=outcome.tally.tile_experts() if self._routing == "tile" else (),
-        )
-
-    def _attempt(
-        self, view: View, plan: Plan, how: How, sink: Sink, progress: Progress | None
-    ) -> tuple[Outcome | None, str | None]:
-        """What was made; or None, and what was wrong with it: see `Judge`."""
-        engine = self._engines.get(plan.precision)
-        if engine is None:
-            engine = Engine(build(self._checkpoint), self.device, plan.precision)
-            self._engines[plan.precision] = engine
-        torch.set_num_threads(self._threads)  # of the whole process: another restorer may differ
-        try:
-            outcome = engine.restore(
-                view, plan, sink, routing=self._routing, ensemble=how.ensemble, progress=progress
-            )
-        except NotFiniteError:
-            return None, "values that are no numbers"
-        return (None if outcome.complaint else outcome), outcome.complaint

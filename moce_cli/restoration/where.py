@@ -126,36 +126,48 @@ class How:
         if mask.dtype.kind == "f" and not (mask.min() >= 0 and mask.max() <= 1):
             raise InputError(f"the mask's values reach from {mask.min():g} to {mask.max():g}")
 
-    def weight(self, height: int, width: int) -> Float | None:
-        """How much is restored where, `(H, W)` in [0, 1]; None for all everywhere.
+    def weight(
+        self, height: int, width: int, top: int = 0, bottom: int | None = None
+    ) -> Float | None:
+        """How much is restored where; None for all everywhere.
+
+        Args:
+            height: of the picture.
+            width: of the picture.
+            top: the first row that is asked for.
+            bottom: the row after the last; by default the picture's last.
+
+        Returns:
+            `(bottom - top, width)` in [0, 1].
 
         Raises:
             InputError: region or mask do not fit a picture of this size.
         """
         if self.region is None and self.mask is None:
             return None
-        inside = slice(None), slice(None)
-        if (region := self.region) is not None:
-            if region.top + region.height > height or region.left + region.width > width:
-                raise InputError(
-                    f"the region {region} lies outside the picture, which is {width} x {height}"
-                )
-            inside = (
-                slice(region.top, region.top + region.height),
-                slice(region.left, region.left + region.width),
+        region = self.region or Region(0, 0, height, width)
+        if region.top + region.height > height or region.left + region.width > width:
+            raise InputError(
+                f"the region {region} lies outside the picture, which is {width} x {height}"
             )
-        weight = np.zeros((height, width), np.float32)
-        if self.mask is None:
-            weight[inside] = 1
-            return weight
-        if self.mask.shape != (height, width):
+        if self.mask is not None and self.mask.shape != (height, width):
             raise InputError(
                 f"the mask is {self.mask.shape[1]} x {self.mask.shape[0]} pixels, the picture "
                 f"{width} x {height}",
                 "a mask has the size of the picture as it is shown, upright",
             )
-        scale = 1.0 if self.mask.dtype.kind == "b" else full_scale(self.mask.dtype)
-        weight[inside] = self.mask[inside].astype(np.float32) / np.float32(scale)
+        bottom = height if bottom is None else bottom
+        weight = np.zeros((bottom - top, width), np.float32)
+        rows = slice(max(top, region.top), min(bottom, region.top + region.height))
+        if rows.start >= rows.stop:
+            return weight
+        columns = slice(region.left, region.left + region.width)
+        inside = weight[rows.start - top : rows.stop - top, columns]
+        if self.mask is None:
+            inside[:] = 1
+        else:
+            scale = 1.0 if self.mask.dtype.kind == "b" else full_scale(self.mask.dtype)
+            inside[:] = self.mask[rows, columns].astype(np.float32) / np.float32(scale)
         return weight
 
 

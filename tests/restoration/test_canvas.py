@@ -214,7 +214,7 @@ def test_an_ensemble_is_the_mean_of_eight():
     picture = noise(24, 40).astype(np.float32) / 255
     made = restorer(tile=0, routing="1")
     found = made.restore(picture, ensemble=True).picture
-    network, routing = made._engines["fp32"].network, [force(1, 4)] * 3
+    network, routing = made._passage.engine("fp32").network, [force(1, 4)] * 3
     total = np.zeros_like(picture)
     for quarter in range(4):
         for flip in (False, True):

@@ -148,7 +148,7 @@ def test_pinned_tiles_never_call_another_expert():
     picture, called = noise(130, 130), []
     pinned = restorer(tile=32, overlap=8)
     pinned.restore(noise(16, 16))  # builds the engine
-    network = pinned._engines["fp32"].network
+    network = pinned._passage.engine("fp32").network
     for blocks in network.decoder:
         for block in blocks:
             for e, expert in enumerate(block.mixture.experts):

@@ -1,0 +1,154 @@
+"""A view through the network into a sink, once more in float32 if it comes to nothing."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import logging
+import time
+from collections.abc import Callable, Generator, Sequence
+from contextlib import AbstractContextManager
+
+import torch
+
+from moce_cli import runtime
+from moce_cli.checkpoints import Checkpoint, build
+from moce_cli.errors import MoceError
+from moce_cli.restoration.canvas import Array, Canvas
+from moce_cli.restoration.engine import Engine, NotFiniteError, Outcome, Progress
+from moce_cli.restoration.plan import Plan
+from moce_cli.restoration.report import Report
+from moce_cli.restoration.view import Sink, View
+from moce_cli.restoration.where import How
+from moce_cli.runtime import Precision
+
+log = logging.getLogger(__name__)
+
+
+class BadPictureError(MoceError):
+    """The network made no picture of an input, in float32 either."""
+
+
+class Passage:
+    """A model on a device, in each precision that was needed so far.
+
+    Args:
+        checkpoint: weights and their architecture.
+        name: of the model, for reports.
+        device: that computes.
+        routing: `image`, `tile` or an expert's number.
+        threads: of the CPU.
+    """
+
+    def __init__(
+        self, checkpoint: Checkpoint, name: str, device: torch.device, routing: str, threads: int
+    ) -> None:
+        self._checkpoint, self.name, self.device = checkpoint, name, device
+        self._routing, self._threads = routing, threads
+        self._engines: dict[Precision, Engine] = {}
+        if device.type == "cpu":
+            runtime.keep_freed_memory()
+
+    def through(
+        self,
+        view: View,
+        plan: Plan,
+        how: How,
+        begin: Callable[[], AbstractContextManager[Sink]],
+        notes: list[str],
+        progress: Progress | None,
+    ) -> Outcome:
+        """Through the network, once more in float32 if it comes to nothing.
+
+        Args:
+            view: of the picture.
+            plan: to begin with.
+            how: it is restored.
+            begin: called before the first row of each attempt.
+            notes: added to.
+            progress: as for `restore`.
+
+        Raises:
+            BadPictureError: it comes to nothing in float32 either.
+        """
+        outcome, complaint = self._attempt(view, plan, how, begin, progress)
+        if outcome is None and plan.precision != "fp32":
+            notes.append(
+                f"{plan.precision} made no picture of it ({complaint}): done again in fp32"
+            )
+            log.warning(notes[-1])
+            plan = dataclasses.replace(plan, precision="fp32")
+            outcome, complaint = self._attempt(view, plan, how, begin, progress)
+        if outcome is None:
+            raise BadPictureError(
+                f"{self.name} made no picture of this input, in float32 either: {complaint}",
+                "try another --model, and report the picture if you can share it",
+            )
+        return outcome
+
+    def engine(self, precision: Precision) -> Engine:
+        """The network, built when it is needed first."""
+        if precision not in self._engines:
+            self._engines[precision] = Engine(build(self._checkpoint), self.device, precision)
+        return self._engines[precision]
+
+    def report(
+        self, outcome: Outcome, height: int, width: int, begun: float, notes: Sequence[str]
+    ) -> Report:
+        """What was done to a picture of this size since `begun` of the clock."""
+        return Report(
+            model=self.name,
+            device=str(self.device),
+            precision=outcome.plan.precision,
+            height=height,
+            width=width,
+            tile_size=(outcome.grid.rows.size, outcome.grid.columns.size),
+            tiles=outcome.tally.tiles,
+            seconds=round(time.perf_counter() - begun, 4),
+            seam=round(outcome.seam, 4),
+            routing=self._routing,
+            blocks=outcome.tally.blocks(),
+            experts=outcome.tally.experts(),
+            macs=outcome.tally.macs(),
+            plan=outcome.plan,
+            notes=(*notes, *outcome.notes),
+            tile_experts=outcome.tally.tile_experts() if self._routing == "tile" else (),
+        )
+
+    def _attempt(
+        self,
+        view: View,
+        plan: Plan,
+        how: How,
+        begin: Callable[[], AbstractContextManager[Sink]],
+        progress: Progress | None,
+    ) -> tuple[Outcome | None, str | None]:
+        """What was made; or None, and what was wrong with it: see `Judge`."""
+        torch.set_num_threads(self._threads)  # of the whole process: another restorer may differ
+        engine = self.engine(plan.precision)
+        try:
+            with begin() as sink:
+                outcome = engine.restore(
+                    view,
+                    plan,
+                    sink,
+                    routing=self._routing,
+                    ensemble=how.ensemble,
+                    progress=progress,
+                )
+        except NotFiniteError:
+            return None, "values that are no numbers"
+        return (None if outcome.complaint else outcome), outcome.complaint
+
+
+@contextlib.contextmanager
+def filling(restored: Array) -> Generator[Sink, None, None]:
+    """A sink that puts rows into an array, from its top on."""
+    done = 0
+
+    def sink(rows: Array, _: Canvas) -> None:
+        nonlocal done
+        restored[done : done + len(rows)] = rows
+        done += len(rows)
+
+    yield sink
