@@ -77,7 +77,7 @@ def check_shares(key: str, shares: Iterable[float]) -> None:
 T = TypeVar("T")
 
 
-def build(made: type[T], values: Mapping[str, Any], where: str) -> T:
+def from_table(made: type[T], values: Mapping[str, Any], where: str) -> T:
     """A dataclass from a TOML table: no unknown key, none missing, lists as tuples.
 
     Args:

@@ -30,13 +30,13 @@ from moce_cli.network import PRESETS, MoCEIRConfig
 from moce_cli.training.checks import (
     DatasetError,
     RecipeError,
-    build,
     check_choice,
     check_keys,
     check_list,
     check_shares,
     check_text,
     check_whole,
+    from_table,
     located,
 )
 from moce_cli.training.data import (
@@ -209,12 +209,12 @@ def recipe_from(table: Mapping[str, Any], folder: Path) -> Recipe:
         network=_network(_table(table, "network")),
         data=data_from(_table(table, "data"), table.get("damage", []), folder),
         stages=tuple(
-            build(Stage, values, f"[[stage]] number {i}")
+            from_table(Stage, values, f"[[stage]] number {i}")
             for i, values in enumerate(tables_of(table["stage"], "[[stage]]"), 1)
         ),
-        optimiser=build(Optimiser, _table(table, "optimiser"), "[optimiser]"),
-        loss=build(Loss, _table(table, "loss"), "[loss]"),
-        budget=build(Budget, _table(table, "budget"), "[budget]"),
+        optimiser=from_table(Optimiser, _table(table, "optimiser"), "[optimiser]"),
+        loss=from_table(Loss, _table(table, "loss"), "[loss]"),
+        budget=from_table(Budget, _table(table, "budget"), "[budget]"),
         validation=_validation(table, folder),
         seed=table.get("seed", 0),
     )
@@ -280,4 +280,4 @@ def _validation(table: Mapping[str, Any], folder: Path) -> Validation | None:
     if "folders" in values:
         with located("[validation]"):
             values["folders"] = folders_from("folders", values["folders"], folder)
-    return build(Validation, values, "[validation]")
+    return from_table(Validation, values, "[validation]")
