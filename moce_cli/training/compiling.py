@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from typing import Any
 
 import torch
 
@@ -36,6 +37,10 @@ def pays(device: torch.device, minutes: float | None, steps: int | None) -> bool
     return steps is not None and steps >= 2000
 
 
+MOST_SHAPES = 64
+"""Of one kind of block, over all levels of the network and all stages' crops; torch stops at 8."""
+
+
 def compile_blocks(network: MoCEIR) -> None:
     """Compile the blocks that take most of the time, each for the shapes it meets.
 
@@ -49,6 +54,8 @@ def compile_blocks(network: MoCEIR) -> None:
         if isinstance(module, ExpertFeedForward)
         for part in module.modules()
     }
+    limits: Any = torch._dynamo.config  # pyright: ignore[reportPrivateUsage] -- it has no other name
+    limits.recompile_limit = max(limits.recompile_limit, MOST_SHAPES)
     for module in network.modules():
         if isinstance(module, kinds) and id(module) not in experts:
             module.compile(dynamic=False)

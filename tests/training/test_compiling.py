@@ -2,10 +2,11 @@
 
 import functools
 import shutil
+from dataclasses import replace
 
 import pytest
 import torch
-from tiny_run import trainer
+from tiny_run import trainer, write_recipe
 from torch import nn
 
 from moce_cli.checkpoints import load
@@ -13,6 +14,10 @@ from moce_cli.network import PRESETS, MoCEIR
 from moce_cli.network.layers import EncoderBlock, GatedFeedForward
 from moce_cli.network.mixture import ExpertFeedForward
 from moce_cli.training.compiling import compile_blocks, pays
+from moce_cli.training.loop import Trainer
+from moce_cli.training.options import Options
+from moce_cli.training.recipe import load_recipe
+from moce_cli.training.settings import Stage
 
 CPU, CUDA, MPS = (torch.device(name) for name in ("cpu", "cuda", "mps"))
 
@@ -80,8 +85,14 @@ def test_a_compiled_run_writes_the_weights_of_a_plain_one(tmp_path, monkeypatch)
     """Its names are plain, too; traced and not translated, so that no compiler is needed."""
     whole = nn.Module.compile
     monkeypatch.setattr(nn.Module, "compile", functools.partialmethod(whole, backend="eager"))
+    recipe = load_recipe(write_recipe(tmp_path, 3))
+    stages = tuple(Stage(crop, batch, 1 / 3) for crop, batch in ((32, 4), (40, 3), (48, 2)))
+    recipe = replace(recipe, stages=stages, validation=None)
     for name, compiled in (("plain", False), ("traced", True)):
-        trainer(tmp_path, steps=3, name=name, compiled=compiled).run()
+        options = Options(tmp_path / f"{name}.safetensors", CPU, compiled=compiled)
+        # every level has its shapes, in every stage: none may fall back to what is not compiled
+        with torch._dynamo.config.patch(fail_on_recompile_limit_hit=True):
+            Trainer(recipe, options).run()
     plain, traced = (load(tmp_path / f"{name}.safetensors") for name in ("plain", "traced"))
     assert plain.state.keys() == traced.state.keys()
     for name, value in plain.state.items():
