@@ -1,5 +1,6 @@
 """Which files, what they become, and running them: nothing is lost, nothing is done twice."""
 
+from moce_cli.batch.bands import parse_bands
 from moce_cli.batch.desk import Desk, Done, Settings
 from moce_cli.batch.finding import MARK, STANDARD, Wanted, read_list
 from moce_cli.batch.jobs import (
@@ -12,11 +13,11 @@ from moce_cli.batch.jobs import (
     plan_jobs,
 )
 from moce_cli.batch.journal import Book, Entry, Journal, Stamp, Work, read_book
+from moce_cli.batch.loading import open_picture
 from moce_cli.batch.pipeline import Began, Event, Pipeline, Stop, Tiles
 from moce_cli.batch.plan import Request
 from moce_cli.batch.remote_journal import CopiedJournal, bring
 from moce_cli.batch.resume import Resume
-from moce_cli.batch.run import open_picture
 from moce_cli.batch.staging import Staging
 from moce_cli.batch.stopping import interruptible
 from moce_cli.batch.watch import watch
@@ -53,6 +54,7 @@ __all__ = [
     "list_jobs",
     "make_folders",
     "open_picture",
+    "parse_bands",
     "plan_jobs",
     "read_book",
     "read_list",

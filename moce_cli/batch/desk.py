@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from moce_cli.batch.bands import Bands
 from moce_cli.batch.jobs import Job
 from moce_cli.batch.journal import Entry, Journal, Stamp, Work, now
 from moce_cli.batch.remote import url_of
@@ -60,11 +61,13 @@ class Settings:
     max_seam: float | None = None
     preserve: bool = False
     """Results get their pictures' times and permissions."""
+    bands: Bands = "auto"
+    """Which pictures are never whole in memory; see `batch.bands`."""
 
     def facts(self) -> dict[str, object]:
         """Those that change a result, as plain JSON values for the journal."""
         values = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
-        del values["max_pixels"]
+        del values["max_pixels"], values["bands"]
         return {k: v if isinstance(v, bool | int | float | None) else str(v)
                 for k, v in values.items()}  # fmt: skip
 

@@ -12,10 +12,12 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from moce_cli import runtime
-from moce_cli.batch import run
-from moce_cli.batch.desk import Desk, Done, failed
+from moce_cli.batch import bands, loading, run
+from moce_cli.batch.desk import Desk, Done, Settings, failed
 from moce_cli.batch.jobs import Job
-from moce_cli.batch.run import Loaded, Restored
+from moce_cli.batch.loading import Loaded
+from moce_cli.batch.remote import url_of
+from moce_cli.batch.run import Restored
 from moce_cli.errors import MoceError
 from moce_cli.pictures import probe
 from moce_cli.pictures.memory import picture_bytes
@@ -171,11 +173,11 @@ class Pipeline:
                     ended.set_result(Done(job, error=_earlier(job)))
                     self._loads.put((job, 0, ended))
                     continue
-                size = _size_bytes(job, self._desk.settings.max_pixels)
+                size = _size_bytes(job, self._desk.settings)
                 if not self._budget.take(size, self._stop):
                     return
-                load = self._readers.submit(_attempt, job, run.load, job, self._desk)
-                self._loads.put((job, size, load))
+                coming = self._readers.submit(_attempt, job, loading.load, job, self._desk)
+                self._loads.put((job, size, coming))
         finally:
             self._loads.put(None)
 
@@ -220,7 +222,7 @@ class Pipeline:
                 raise KeyboardInterrupt  # after the tile
             self._events.put(Tiles(done, total))
 
-        return run.restore(loaded, self._restorer, self._desk.settings, progress)
+        return run.restore(loaded, self._restorer, self._desk, progress)
 
     def _collect(self) -> None:
         broken: BaseException | None = None
@@ -266,12 +268,14 @@ def _earlier(job: Job) -> MoceError | None:
     return job.earlier.failure() if job.skip == "failed" and job.earlier else None
 
 
-def _size_bytes(job: Job, max_pixels: int) -> int:
+def _size_bytes(job: Job, settings: Settings) -> int:
     """What a picture takes while it is under way; 0 where that can't be told."""
     if job.source is None:
         return 0
     try:
-        header = probe(job.source, max_pixels=max_pixels)
+        header = probe(job.source, max_pixels=settings.max_pixels)
+        in_bands = url_of(job.source) is None and bands.in_bands(job, job.source, settings)
     except MoceError:
         return 0  # said when its turn comes
-    return picture_bytes(header.height, header.width, header.depth)
+    height = min(header.height, bands.MEMORY_ROWS) if in_bands else header.height
+    return picture_bytes(height, header.width, header.depth)

@@ -39,6 +39,15 @@ Ensemble = Annotated[
         rich_help_panel=PANEL,
     ),
 ]
+BandsText = Annotated[
+    str,
+    typer.Option(
+        "--bands",
+        metavar="auto|always|never",
+        help="Never hold a PNG, JPEG or TIFF whole in memory; auto: from 50 megapixels on.",
+        rich_help_panel="Machine",
+    ),
+]
 Quality = Annotated[
     str | None,
     typer.Option(

@@ -106,6 +106,7 @@ def restore(
             rich_help_panel="Tiles",
         ),
     ] = None,
+    bands: picture_options.BandsText = "auto",
     max_pixels: options.MaxPixels = options.DEFAULT_MAX_PIXELS,
     as_json: options.Json = False,
     quiet: options.Quiet = False,
@@ -114,7 +115,7 @@ def restore(
     """Restore pictures: a file, several, a folder with all below it, or a pipe."""
     configure(quiet=quiet, verbosity=verbose)
     with importing():
-        from moce_cli.batch import Request, Settings, Shard, Wanted
+        from moce_cli.batch import Request, Settings, Shard, Wanted, parse_bands
         from moce_cli.cli import restore_run
         from moce_cli.cli.machine import ClusterOptions, Machine
         from moce_cli.errors import UsageError
@@ -151,6 +152,7 @@ def restore(
         ensemble=ensemble,
         max_seam=max_seam,
         preserve=preserve,
+        bands=parse_bands(bands),
     )
     machine = Machine(
         model,

@@ -85,7 +85,9 @@ def compare(paths: Sequence[Path], *, max_pixels: int = MAX_PIXELS) -> tuple[Com
     first_properties = None
     for path, label in zip(paths, labels(paths), strict=True):
         header = probe(path, max_pixels=max_pixels)
-        check_fits(str(path), header.height, header.width, header.depth)
+        check_fits(
+            str(path), header.height, header.width, header.depth, "cut the picture into parts"
+        )
         picture = read(path, max_pixels=max_pixels)
         first = compared[0].picture if compared else picture
         if not _same_shape(picture, first):

@@ -11,7 +11,7 @@ from moce_cli.pictures.encoding import Encoding
 from moce_cli.pictures.formats import EXTENSIONS, FORMATS, Format, format_for, format_named
 from moce_cli.pictures.picture import Header, Picture, Source, to_depth
 from moce_cli.pictures.profile import encoding_of
-from moce_cli.pictures.reading import MAX_PIXELS, probe, read
+from moce_cli.pictures.reading import MAX_PIXELS, probe, read, spool
 from moce_cli.pictures.storage import SUBSAMPLINGS, Storage
 from moce_cli.pictures.writing import write
 
@@ -32,6 +32,7 @@ __all__ = [
     "from_pillow",
     "probe",
     "read",
+    "spool",
     "to_depth",
     "to_pillow",
     "write",

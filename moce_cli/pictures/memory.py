@@ -11,7 +11,7 @@ def picture_bytes(height: int, width: int, depth: int) -> int:
     return 4 * height * width * 3 * (1 if depth <= 8 else 2 if depth <= 16 else 4)
 
 
-def check_fits(name: str, height: int, width: int, depth: int) -> None:
+def check_fits(name: str, height: int, width: int, depth: int, hint: str) -> None:
     """Refuse a picture that this machine cannot hold, before it is read.
 
     Raises:
@@ -22,5 +22,5 @@ def check_fits(name: str, height: int, width: int, depth: int) -> None:
         raise DeviceError(
             f"{name} has {width} x {height} pixels and needs {needed / 2**30:.1f} GiB of memory; "
             f"{there / 2**30:.1f} GiB may be used",
-            "cut the picture into parts",
+            hint,
         )

@@ -121,17 +121,26 @@ def why_not_opened(called: str, error: OSError | ValueError) -> str:
 
 @contextlib.contextmanager
 def _spooled(stream: BinaryIO, called: str) -> Generator[BinaryIO, None, None]:
-    """A pipe's bytes, in memory or on disk; only if they begin like a picture."""
-    with tempfile.SpooledTemporaryFile(max_size=SPOOL_BYTES) as spool:
-        try:
-            start = stream.read(SIGNATURE_BYTES)
-            spool.write(start)
-            if sniff(start):
-                shutil.copyfileobj(stream, spool, 2**20)
-        except OSError as error:
-            raise InputError(f"{called} can't be read: {error.strerror}") from error
-        spool.seek(0)
-        yield cast("BinaryIO", spool)
+    """A pipe's bytes, in memory or on disk."""
+    with tempfile.SpooledTemporaryFile(max_size=SPOOL_BYTES) as file:
+        spool(stream, cast("BinaryIO", file), called)
+        file.seek(0)
+        yield cast("BinaryIO", file)
+
+
+def spool(stream: BinaryIO, file: BinaryIO, called: str) -> None:
+    """Copy a pipe's bytes; only its first ones unless they begin like a picture.
+
+    Raises:
+        InputError: it can't be read.
+    """
+    try:
+        start = stream.read(SIGNATURE_BYTES)
+        file.write(start)
+        if sniff(start):
+            shutil.copyfileobj(stream, file, 2**20)
+    except OSError as error:
+        raise InputError(f"{called} can't be read: {error.strerror}") from error
 
 
 @contextlib.contextmanager

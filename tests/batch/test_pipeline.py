@@ -8,6 +8,7 @@ import pytest
 from networks import restorer
 
 from moce_cli.batch import Began, Done, Pipeline, Resume, Tiles, Wanted, list_jobs, read_book
+from moce_cli.batch import loading as reading
 from moce_cli.batch import run as steps
 from moce_cli.errors import InputError, OutputError, OutputExistsError
 
@@ -96,15 +97,15 @@ def test_steps_overlap(folder, tmp_path, desk, monkeypatch):
             time.sleep(0.05)
             return type("R", (), {"picture": picture, "report": report})
 
-    report = restorer().restore(steps.open_picture(folder / "0.png", 10**6)).report
-    for name in ("load", "save"):
-        step = getattr(steps, name)
+    report = restorer().restore(reading.open_picture(folder / "0.png", 10**6)).report
+    for module, name in ((reading, "load"), (steps, "save")):
+        step = getattr(module, name)
 
         def slow(*arguments, step=step):
             time.sleep(0.05)
             return step(*arguments)
 
-        monkeypatch.setattr(steps, name, slow)
+        monkeypatch.setattr(module, name, slow)
     pipeline = Pipeline(Sleeper(), desk, threading.Event())
     begun = time.perf_counter()
     assert len(ends(pipeline.run(jobs_in(folder, tmp_path / "out")))) == 8
@@ -114,7 +115,7 @@ def test_steps_overlap(folder, tmp_path, desk, monkeypatch):
 
 def test_memory_bounds_what_is_under_way(folder, tmp_path, network, desk, monkeypatch):
     under_way, most, lock = set(), [0], threading.Lock()
-    load, save = steps.load, steps.save
+    load, save = reading.load, steps.save
 
     def loading(job, desk):
         with lock:
@@ -128,7 +129,7 @@ def test_memory_bounds_what_is_under_way(folder, tmp_path, network, desk, monkey
             under_way.discard(restored.job)
         return done
 
-    monkeypatch.setattr(steps, "load", loading)
+    monkeypatch.setattr(reading, "load", loading)
     monkeypatch.setattr(steps, "save", saving)
     tight = Pipeline(network, desk, threading.Event(), memory_bytes=1)
     assert len(ends(tight.run(jobs_in(folder, tmp_path / "out")))) == 8
@@ -153,15 +154,15 @@ def test_a_step_that_breaks_is_told_and_ends_all(folder, tmp_path, network, desk
 
 def test_a_picture_that_changes_while_it_is_read_fails(folder, desk, tmp_path, monkeypatch):
     job = jobs_in(folder, tmp_path / "out")[0]
-    opened = steps.open_picture
+    opened = reading.open_picture
 
     def meanwhile(source, most, **options):
         made = opened(source, most, **options)
         os.utime(source, (5, 5))
         return made
 
-    monkeypatch.setattr(steps, "open_picture", meanwhile)
-    failed = steps.load(job, desk)
+    monkeypatch.setattr(reading, "open_picture", meanwhile)
+    failed = reading.load(job, desk)
     assert isinstance(failed.error, InputError)
     assert "changed while it was read" in failed.error.message
     desk.note(failed)
@@ -174,8 +175,8 @@ def test_what_came_meanwhile_is_not_replaced(folder, desk, tmp_path, network, mo
     job = jobs_in(folder, tmp_path / "out")[0]
     if not links:  # as on some file systems
         monkeypatch.setattr(os, "link", lambda *_: (_ for _ in ()).throw(PermissionError(1, "no")))
-    loaded = steps.load(job, desk)
-    restored = steps.restore(loaded, network, desk.settings, None)
+    loaded = reading.load(job, desk)
+    restored = steps.restore(loaded, network, desk, None)
     job.target.write_bytes(b"precious")
     with pytest.raises(OutputExistsError, match=r"0\.png is there already"):
         steps.save(restored, desk)
@@ -187,7 +188,7 @@ def test_what_came_meanwhile_is_not_replaced(folder, desk, tmp_path, network, mo
 def test_a_link_out_of_the_outputs_made_meanwhile_is_not_followed(desk, tmp_path, picture, network):
     picture(tmp_path / "in" / "sub" / "a.png")
     (job,) = jobs_in(tmp_path / "in", tmp_path / "out")
-    restored = steps.restore(steps.load(job, desk), network, desk.settings, None)
+    restored = steps.restore(reading.load(job, desk), network, desk, None)
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "out" / "sub").symlink_to(tmp_path / "elsewhere")
     with pytest.raises(OutputError, match="leads out of"):
@@ -198,7 +199,7 @@ def test_a_link_out_of_the_outputs_made_meanwhile_is_not_followed(desk, tmp_path
 def test_messages_name_the_target_not_the_staging(desk, tmp_path, picture, network, monkeypatch):
     picture(tmp_path / "in" / "a.png")
     (job,) = jobs_in(tmp_path / "in", tmp_path / "out")
-    restored = steps.restore(steps.load(job, desk), network, desk.settings, None)
+    restored = steps.restore(reading.load(job, desk), network, desk, None)
 
     def full(picture, part, **options):
         raise OutputError(f"{part} can't be written: no space left")

@@ -190,12 +190,12 @@ def test_links_in_a_circle_and_a_read_only_folder_in_the_middle(moce, picture, t
 
 
 def test_files_that_vanish_or_change_while_it_runs(moce, picture, tmp_path, monkeypatch):
-    from moce_cli.batch import run
+    from moce_cli.batch import loading
 
     photos, out = tmp_path / "photos", tmp_path / "out"
     for i in range(8):
         picture(photos / f"{i}.png", seed=i)
-    opened = run.open_picture
+    opened = loading.open_picture
 
     def meanwhile(source, most, **options):
         if source.name == "0.png":
@@ -205,12 +205,12 @@ def test_files_that_vanish_or_change_while_it_runs(moce, picture, tmp_path, monk
             picture(source, seed=99)
         return made
 
-    monkeypatch.setattr(run, "open_picture", meanwhile)
+    monkeypatch.setattr(loading, "open_picture", meanwhile)
     result = moce("restore", photos, "-o", out, "--json")
     assert result.exit_code == 1
     rows = [json.loads(line) for line in result.stdout.splitlines()]
     assert [r["status"] == "failed" for r in rows] == [i in (2, 6) for i in range(8)]
-    monkeypatch.setattr(run, "open_picture", opened)
+    monkeypatch.setattr(loading, "open_picture", opened)
     assert moce("restore", photos, "-o", out, "--resume").exit_code == 0
     assert len(state(out)) == 7
 

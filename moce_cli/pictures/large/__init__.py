@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from moce_cli.pictures.large.facts import BandFacts
 from moce_cli.pictures.large.reader import BandReader, open_bands, why_not_bands
-from moce_cli.pictures.large.writer import BandWriter, disk_bytes
+from moce_cli.pictures.large.writer import BandWriter, disk_bytes, why_not_written
 
 __all__ = [
     "BandFacts",
@@ -18,4 +18,5 @@ __all__ = [
     "disk_bytes",
     "open_bands",
     "why_not_bands",
+    "why_not_written",
 ]

@@ -27,6 +27,11 @@ from moce_cli.pictures.writing import check_free, reason
 _WRITTEN = ("PNG", "JPEG", "TIFF")
 
 
+def why_not_written(format: str) -> str | None:
+    """A clause why a format, a key of `FORMATS`, can't be written in bands; None if it can."""
+    return None if format in _WRITTEN else f"{format} is none of {', '.join(_WRITTEN)}"
+
+
 class BandWriter:
     """A picture's file, of which a few rows are in memory at a time.
 
@@ -49,8 +54,8 @@ class BandWriter:
         self, target: Path, like: BandReader | BandFacts, *, format: str, storage: Storage
     ) -> None:
         self._given = given = like.facts if isinstance(like, BandReader) else like
-        if format not in _WRITTEN:
-            raise OutputError(f"{format} can't be written in bands: {', '.join(_WRITTEN)} can")
+        if reason := why_not_written(format):
+            raise OutputError(f"{target} can't be written in bands: {reason}")
         needed("a picture in bands", writing=True)  # to read it again
         self._target, self._format, self._strip = target, FORMATS[format], storage.strip_metadata
         check_sides(given.height, given.width, self._format)
