@@ -183,6 +183,28 @@ def peak_memory_bytes() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # bytes on macOS
 
 
+MOST_THREADS = 512
+
+
+def check_threads(threads: int | None) -> None:
+    """Refuse a number of threads that cannot work.
+
+    Raises:
+        UsageError: with what is allowed.
+    """
+    if threads is not None and not 1 <= threads <= MOST_THREADS:
+        raise UsageError(f"{threads} threads cannot work", f"--threads takes 1 to {MOST_THREADS}")
+
+
+def held_memory_bytes() -> int:
+    """The memory this process holds now; its peak where the system does not tell."""
+    try:
+        status = Path("/proc/self/status").read_text(encoding="utf-8")
+        return int(status.partition("VmRSS:")[2].split()[0]) * 1024
+    except (OSError, IndexError):
+        return peak_memory_bytes()
+
+
 _MALLOPT_KEEP = {-3: 2**30, -1: 2**31 - 1, -8: 1}
 """glibc's M_MMAP_THRESHOLD, M_TRIM_THRESHOLD and M_ARENA_MAX."""
 

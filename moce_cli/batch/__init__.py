@@ -3,6 +3,7 @@
 from moce_cli.batch.bands import parse_bands
 from moce_cli.batch.desk import Desk, Done, Settings
 from moce_cli.batch.finding import MARK, STANDARD, Wanted, read_list
+from moce_cli.batch.forecasting import forecast_of
 from moce_cli.batch.jobs import (
     Job,
     Shard,
@@ -50,6 +51,7 @@ __all__ = [
     "bring",
     "check_collisions",
     "check_existing",
+    "forecast_of",
     "interruptible",
     "list_jobs",
     "make_folders",

@@ -16,7 +16,8 @@ import typer
 
 from moce_cli.cli.console import console, printable
 from moce_cli.cli.machine import Machine
-from moce_cli.cli.restore_tell import Summary, line, plan_line, planned, row
+from moce_cli.cli.restore_plan import Planned, plan_line, planned
+from moce_cli.cli.restore_tell import Summary, line, row
 
 if TYPE_CHECKING:
     from moce_cli.batch import Desk, Event, Job, Request, Settings, Stop, Work
@@ -81,11 +82,7 @@ def run(request: Request, settings: Settings, machine: Machine, manner: Manner) 
     work = Work(machine.model, sha256, settings.facts() | machine.facts())
     jobs = [] if request.watch else request.jobs(work)
     if manner.dry_run:
-        for job in jobs or request.jobs(work):
-            if manner.as_json:
-                console.json(planned(job))
-            else:
-                console.result(printable(plan_line(job)))
+        _tell_plan(jobs or request.jobs(work), machine, settings, manner)
         return
     if len(jobs) == 1:
         _check_readable(jobs[0], settings.max_pixels)  # a bad file needs no network to be refused
@@ -103,6 +100,36 @@ def run(request: Request, settings: Settings, machine: Machine, manner: Manner) 
         raise summary.failures[0].error
     if summary.failures:
         raise typer.Exit(1)
+
+
+def _tell_plan(jobs: list[Job], machine: Machine, settings: Settings, manner: Manner) -> None:
+    """What would be done, and what it would take; nothing is written.
+
+    Raises:
+        MoceError: the only picture can't be read, or can't be restored as it is asked for.
+    """
+    from moce_cli.batch import forecast_of
+    from moce_cli.errors import MoceError
+
+    here = machine.cluster is None and any(not job.skip for job in jobs)
+    restorer = machine.each()[0].restorer() if here else None
+    total = Planned()
+    for job in jobs:
+        forecast = error = None
+        if restorer is not None and not job.skip:
+            try:
+                forecast = forecast_of(job, restorer, settings)
+            except MoceError as failure:
+                if len(jobs) == 1:
+                    raise
+                error = failure
+        if manner.as_json:
+            console.json(planned(job, forecast, error))
+        else:
+            console.result(printable(plan_line(job, forecast, error)))
+        total.add(forecast)
+    if len(jobs) > 1 and not manner.as_json:
+        console.result(total.line())
 
 
 @dataclass(slots=True)

@@ -26,7 +26,7 @@ MOST_NAMED = 20
 
 def row(done: Done) -> dict[str, object]:
     """The JSON object of a picture."""
-    values = _names(done.job)
+    values = names(done.job)
     values["status"] = "failed" if done.error else "skipped" if done.skipped else "restored"
     if done.job.skip:
         values["reason"] = REASONS[done.job.skip]
@@ -44,27 +44,12 @@ def row(done: Done) -> dict[str, object]:
     return values
 
 
-def _names(job: Job) -> dict[str, object]:
+def names(job: Job) -> dict[str, object]:
+    """What a picture and its result are called."""
     return {
         "input": job.name if job.source else "-",
         "output": job.place if job.target else "-",
     }
-
-
-def planned(job: Job) -> dict[str, object]:
-    """The JSON object of a picture that would be restored."""
-    values = _names(job) | {"status": "skipped" if job.skip else "planned"}
-    if job.skip:
-        values["reason"] = REASONS[job.skip]
-    return values | {"replaces": job.replace}
-
-
-def plan_line(job: Job) -> str:
-    """A picture that would be restored, in a line."""
-    line = f"{job.name} -> {job.place}"
-    if job.skip:
-        return f"{line}: skipped, {REASONS[job.skip]}"
-    return f"{line}: replaced" if job.replace else line
 
 
 def line(done: Done) -> str:

@@ -171,7 +171,7 @@ class Engine:
         seen = [work.seen(tile) for tile in sample]
         while True:
             try:
-                restored, pinned = self._run(seen, None, turns=tally.turns, together=work.batch)
+                restored, pinned = self.run(seen, None, turns=tally.turns, together=work.batch)
                 break
             except RuntimeError as error:
                 if not is_out_of_memory(error) or len(seen) == 1:
@@ -201,7 +201,7 @@ class Engine:
             row: list[Routing] = []
             for at in range(0, len(left), batch):
                 some = left[at : at + batch]
-                restored, decisions = self._run(
+                restored, decisions = self.run(
                     [work.seen(tile) for tile in some], pinned, turns=tally.turns
                 )
                 tally.cost(grid.rows.size, grid.columns.size, decisions, len(some))
@@ -217,7 +217,7 @@ class Engine:
             yield work.strip(top).rows(0, until - top), rows, work.start + top
 
     @torch.inference_mode()
-    def _run(
+    def run(
         self,
         seen: Sequence[Float],
         pinned: Routing | None,

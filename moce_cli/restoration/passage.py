@@ -16,6 +16,7 @@ from moce_cli.checkpoints import Checkpoint, build
 from moce_cli.errors import MoceError
 from moce_cli.restoration.canvas import Array, Canvas
 from moce_cli.restoration.engine import Engine, NotFiniteError, Outcome, Progress
+from moce_cli.restoration.forecast import tile_seconds
 from moce_cli.restoration.plan import Plan
 from moce_cli.restoration.report import Report
 from moce_cli.restoration.view import Sink, View
@@ -46,6 +47,7 @@ class Passage:
         self._checkpoint, self.name, self.device = checkpoint, name, device
         self._routing, self._threads = routing, threads
         self._engines: dict[Precision, Engine] = {}
+        self._seconds: dict[tuple[Precision, int, int], float] = {}
         if device.type == "cpu":
             runtime.keep_freed_memory()
 
@@ -91,6 +93,14 @@ class Passage:
         if precision not in self._engines:
             self._engines[precision] = Engine(build(self._checkpoint), self.device, precision)
         return self._engines[precision]
+
+    def tile_seconds(self, plan: Plan, height: int, width: int) -> float:
+        """How long a tile of this size takes; tried once."""
+        key = plan.precision, height, width
+        if key not in self._seconds:
+            torch.set_num_threads(self._threads)
+            self._seconds[key] = tile_seconds(self.engine(plan.precision), height, width)
+        return self._seconds[key]
 
     def report(
         self, outcome: Outcome, height: int, width: int, begun: float, notes: Sequence[str]

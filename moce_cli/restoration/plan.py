@@ -20,9 +20,12 @@ AUTO_OVERLAP = 16
 AUTO_BATCH = {"cpu": 1, "cuda": 8, "mps": 1}
 MEMORY_SHARE = 0.5
 """Share of the memory that tiles may take; the rest is for the picture and other programs."""
-_BYTES_PER_PIXEL_AND_CHANNEL = 120
-"""Measured: peak of a forward pass over tile pixels and the network's width; half precision hardly
-lowers it, since FFTs and norms are done in float32."""
+_TILE_BYTES: dict[Precision, int] = {"fp32": 86, "bf16": 55, "fp16": 55}
+"""Measured: growth of a forward pass's peak with tile pixels times the network's width."""
+_FIXED_BYTES = 24 * 2**20
+"""Measured: what a forward pass takes whatever the size."""
+_WAITING_BYTES = 15
+"""Measured: what a tile holds, for each pixel and channel, while it waits for a decision."""
 _SAMPLE_PIXELS = 4 * 256 * 256
 """How much of a picture goes through the network at once to pin its routing."""
 _SAMPLE_TILES = 16
@@ -62,15 +65,29 @@ def parse_tile(text: str) -> int | None:
     return int(text)
 
 
-def tile_bytes(config: MoCEIRConfig, height: int, width: int) -> int:
+def tile_bytes(config: MoCEIRConfig, height: int, width: int, precision: Precision) -> int:
     """Estimated peak memory of one tile's forward pass."""
-    return _BYTES_PER_PIXEL_AND_CHANNEL * config.width * height * width // config.unshuffle**2
+    pixels = height * width // config.unshuffle**2
+    return _FIXED_BYTES + _TILE_BYTES[precision] * config.width * pixels
+
+
+def waiting_bytes(config: MoCEIRConfig, height: int, width: int) -> int:
+    """Estimated memory of a tile that waits for the others before a common decision."""
+    return _WAITING_BYTES * config.width * height * width // config.unshuffle**2
+
+
+def at_once(batch: int, height: int, width: int, tiles: int) -> tuple[int, int]:
+    """How many tiles of this size are in memory at once, and how many of them are computed."""
+    if tiles < 2:
+        return 1, 1
+    return min(tiles, sample_size(batch, height * width)), min(tiles, batch)
 
 
 def sample_size(batch: int, tile_pixels: int) -> int:
     """How many of a picture's tiles are asked, at most, before its routing is pinned.
 
-    They go through the network together, so that memory bounds them; never fewer than two.
+    They wait for each other before every decision, so that memory bounds them; never fewer than
+    two.
     """
     return max(batch, 2, min(_SAMPLE_TILES, _SAMPLE_PIXELS // tile_pixels))
 
@@ -115,8 +132,10 @@ def make_plan(
     def needed() -> int:
         """Memory of the most that goes through the network at once."""
         h, w = (min(side, length) if side else length for length in (height, width))
-        at_once = 1 if (h, w) == (height, width) else sample_size(most, h * w)
-        return tile_bytes(config, h, w) * at_once
+        waiting, running = at_once(most, h, w, 1 if (h, w) == (height, width) else 2**30)
+        return tile_bytes(config, h, w, precision) * running + waiting_bytes(config, h, w) * (
+            waiting - running
+        )
 
     while needed() > budget and batch is None and most > 1:
         most //= 2

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
+from typing import Generic, TypeVar
 
 import torch
 
 from moce_cli.network import MoCEIRConfig, Routing
 from moce_cli.network.cost import forward_cost
 from moce_cli.restoration.plan import Plan
+
+Kind = TypeVar("Kind")
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +83,14 @@ class Report:
         if not self.tile_experts:
             del values["tile_experts"]
         return values
+
+
+@dataclass(frozen=True, slots=True)
+class Result(Generic[Kind]):
+    """A restored picture, in the kind it was given, and what was done to it."""
+
+    picture: Kind
+    report: Report
 
 
 def merged(reports: Sequence[Report]) -> Report:

@@ -6,9 +6,8 @@ import dataclasses
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Generic, TypeVar, cast
+from typing import cast
 
 import numpy as np
 import torch
@@ -24,26 +23,16 @@ from moce_cli.restoration import selfcheck
 from moce_cli.restoration.bands import BandView, RowWriter, written_behind
 from moce_cli.restoration.canvas import Array, Canvas
 from moce_cli.restoration.engine import Progress
+from moce_cli.restoration.forecast import Asked, Forecast, forecast
 from moce_cli.restoration.kinds import array_of, take_apart, tensor_like
 from moce_cli.restoration.passage import Passage, filling
 from moce_cli.restoration.plan import Plan, make_plan
-from moce_cli.restoration.report import Report, merged
+from moce_cli.restoration.report import Kind, Report, Result, merged
 from moce_cli.restoration.where import How, Region, surroundings
 from moce_cli.runtime import Precision
 from moce_cli.tiling import MULTIPLE
 
 log = logging.getLogger(__name__)
-
-Kind = TypeVar("Kind")
-MOST_THREADS = 512
-
-
-@dataclass(frozen=True, slots=True)
-class Result(Generic[Kind]):
-    """A restored picture, in the kind it was given, and what was done to it."""
-
-    picture: Kind
-    report: Report
 
 
 class Restorer:
@@ -83,16 +72,12 @@ class Restorer:
             raise UsageError(
                 f"{routing!r} is no routing", f"use image, tile or 0 to {num_experts - 1}"
             )
-        if threads is not None and not 1 <= threads <= MOST_THREADS:
-            raise UsageError(
-                f"{threads} threads cannot work", f"--threads takes 1 to {MOST_THREADS}"
-            )
+        runtime.check_threads(threads)
         self.name = name or checkpoint.card.name
         self.device = runtime.choose_device(device)
         self.precision: Precision = runtime.choose_precision(precision, self.device)
         self._notes = selfcheck.prepare(self.device, self.precision)
-        self._threads = threads or runtime.usable_cores()
-        self._checkpoint = checkpoint
+        self._threads, self._config = threads or runtime.usable_cores(), checkpoint.config
         self._tile, self._overlap, self._batch = tile, overlap, batch
         self._routing = routing
         self._passage = Passage(checkpoint, self.name, self.device, routing, self._threads)
@@ -136,7 +121,7 @@ class Restorer:
     def plan_for(self, height: int, width: int) -> Plan:
         """What would be done with a picture of this size."""
         return make_plan(
-            self._checkpoint.config,
+            self._config,
             self.device,
             height=height,
             width=width,
@@ -146,6 +131,21 @@ class Restorer:
             threads=self._threads,
             precision=self.precision,
         )
+
+    def forecast(self, asked: Asked, *, timed: bool = True) -> Forecast:
+        """What a picture will take.
+
+        Args:
+            asked: the picture.
+            timed: try a tile, for the time; once for each size of tile.
+        """
+        plan = self.plan_for(asked.height, asked.width)
+        grid = plan.grid(asked.height, asked.width)
+        seconds = None
+        if timed:
+            seconds = self._passage.tile_seconds(plan, grid.rows.size, grid.columns.size)
+        cpu = self.device.type == "cpu"
+        return forecast(self._config, plan, asked, on_cpu=cpu, seconds_a_tile=seconds)
 
     def restore(
         self,

@@ -100,9 +100,12 @@ def test_a_dry_run_writes_nothing(moce, photos, picture, tmp_path):
     out = tmp_path / "out"
     result = moce("restore", photos, "-o", out, "--dry-run")
     assert result.exit_code == 0
-    assert [line.split(" -> ")[1] for line in result.stdout.splitlines()] == [
+    *lines, total = result.stdout.splitlines()
+    assert [line.split(" -> ")[1].partition(": ")[0] for line in lines] == [
         str(out / f"{i}.png") for i in range(5)
     ]
+    assert all(": 1 tile, about " in line and " of memory" in line for line in lines)
+    assert total.startswith("5 pictures: 5 tiles, about ")
     assert not out.exists()
     picture(out / "1.png")
     rows = moce("restore", photos, "-o", out, "--dry-run", "--json", "--skip-existing")

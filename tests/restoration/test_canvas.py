@@ -265,7 +265,7 @@ def test_the_rule_for_what_is_no_picture():
 
 
 def test_a_wrong_mean_is_done_again_in_float32_and_then_an_error(monkeypatch):
-    run = engine_module.Engine._run
+    run = engine_module.Engine.run
     wrong = {"bf16": True, "fp32": False}
 
     def darkened(self, *arguments, **options):
@@ -274,7 +274,7 @@ def test_a_wrong_mean_is_done_again_in_float32_and_then_an_error(monkeypatch):
         factor = 0.01 if wrong["bf16" if half else "fp32"] else 1
         return [tile * factor for tile in pixels], routing
 
-    monkeypatch.setattr(engine_module.Engine, "_run", darkened)
+    monkeypatch.setattr(engine_module.Engine, "run", darkened)
     picture = noise(40, 40)
     result = restorer(precision="bf16", identity=True).restore(picture)
     np.testing.assert_array_equal(result.picture, picture)

@@ -13,7 +13,7 @@ from moce_cli.errors import DeviceError, InputError, MoceError, UsageError
 from moce_cli.network import MoCEIR
 from moce_cli.network.cost import forward_cost
 from moce_cli.restoration import engine as engine_module
-from moce_cli.restoration.plan import make_plan, sample_size, tile_bytes
+from moce_cli.restoration.plan import at_once, make_plan, sample_size, tile_bytes, waiting_bytes
 from moce_cli.restoration.selfcheck import TOLERANCE, convolution_is_right, golden_error
 from moce_cli.tiling import sample_tiles
 
@@ -95,8 +95,16 @@ def test_several_tiles_are_asked_on_every_device(device, monkeypatch):
 
 
 def test_the_memory_needed_grows_with_the_tile():
-    peaks = [tile_bytes(SMALL, t, t) * sample_size(1, t * t) for t in (32, 64, 128, 256, 512, 1024)]
+    peaks = [needed(1, side) for side in (256, 288, 320, 512, 1024)]
     assert peaks == sorted(peaks)
+
+
+def needed(batch, side):
+    """Of a sample of tiles in float32."""
+    waiting, running = at_once(batch, side, side, 1000)
+    return tile_bytes(SMALL, side, side, "fp32") * running + waiting_bytes(SMALL, side, side) * (
+        waiting - running
+    )
 
 
 def test_a_tile_that_cannot_fit_is_refused_before_it_runs(monkeypatch):
@@ -107,14 +115,14 @@ def test_a_tile_that_cannot_fit_is_refused_before_it_runs(monkeypatch):
 
 
 def test_a_whole_picture_that_runs_out_of_memory_is_cut_with_one_routing(monkeypatch):
-    run = engine_module.Engine._run
+    run = engine_module.Engine.run
 
     def failing(self, seen, pinned, **options):
         if len(seen[0]) * len(seen) > 400:
             raise torch.OutOfMemoryError
         return run(self, seen, pinned, **options)
 
-    monkeypatch.setattr(engine_module.Engine, "_run", failing)
+    monkeypatch.setattr(engine_module.Engine, "run", failing)
     calls = []
     report = (
         restorer(tile=0).restore(noise(420, 300), progress=lambda *done: calls.append(done)).report
@@ -170,13 +178,13 @@ def test_the_report_counts_every_tile_once():
 
 def test_a_tile_that_was_asked_for_its_routing_does_not_run_again(monkeypatch):
     monkeypatch.setattr("moce_cli.restoration.engine.sample_size", lambda *_: 3)
-    run, seen = engine_module.Engine._run, []
+    run, seen = engine_module.Engine.run, []
 
     def counting(self, tiles, pinned, **options):
         seen.append([tile.tobytes() for tile in tiles])
         return run(self, tiles, pinned, **options)
 
-    monkeypatch.setattr(engine_module.Engine, "_run", counting)
+    monkeypatch.setattr(engine_module.Engine, "run", counting)
     result = restorer(tile=64, overlap=16).restore(noise(150, 200))
     tiles = [tile for some in seen for tile in some]
     assert 1 < len(seen[0]) <= 3
@@ -279,7 +287,7 @@ def test_progress_reaches_the_end():
 def test_out_of_memory_halves_the_tile_and_keeps_what_is_finished(monkeypatch, error):
     monkeypatch.setattr("moce_cli.restoration.engine.sample_size", lambda *_: 1)
     picture = noise(200, 100)
-    run, sizes = engine_module.Engine._run, []
+    run, sizes = engine_module.Engine.run, []
 
     def failing(self, tiles, pinned, **options):
         sizes.append(len(tiles[0]))
@@ -287,7 +295,7 @@ def test_out_of_memory_halves_the_tile_and_keeps_what_is_finished(monkeypatch, e
             raise error
         return run(self, tiles, pinned, **options)
 
-    monkeypatch.setattr(engine_module.Engine, "_run", failing)
+    monkeypatch.setattr(engine_module.Engine, "run", failing)
     made = restorer(identity=True, tile=64, overlap=16)
     result = made.restore(picture)
     assert np.array_equal(result.picture, picture)
@@ -303,14 +311,14 @@ def test_other_errors_are_not_taken_for_it(monkeypatch):
     def failing(*_, **__):
         raise RuntimeError("shapes do not match")
 
-    monkeypatch.setattr(engine_module.Engine, "_run", failing)
+    monkeypatch.setattr(engine_module.Engine, "run", failing)
     for picture in (noise(20, 20), noise(300, 300)):
         with pytest.raises(RuntimeError, match="shapes do not match"):
             restorer().restore(picture)
 
 
 def test_out_of_memory_while_pinning_asks_fewer_and_then_smaller_tiles(monkeypatch):
-    run, asked = engine_module.Engine._run, []
+    run, asked = engine_module.Engine.run, []
 
     def failing(self, tiles, pinned, **options):
         asked.append((len(tiles), len(tiles[0])))
@@ -318,7 +326,7 @@ def test_out_of_memory_while_pinning_asks_fewer_and_then_smaller_tiles(monkeypat
             raise torch.OutOfMemoryError
         return run(self, tiles, pinned, **options)
 
-    monkeypatch.setattr(engine_module.Engine, "_run", failing)
+    monkeypatch.setattr(engine_module.Engine, "run", failing)
     picture = noise(150, 150)
     result = restorer(identity=True, tile=64, overlap=16).restore(picture)
     assert np.array_equal(result.picture, picture)
@@ -331,20 +339,20 @@ def test_out_of_memory_at_the_smallest_tile_is_an_error(monkeypatch):
     def failing(*_, **__):
         raise torch.OutOfMemoryError
 
-    monkeypatch.setattr(engine_module.Engine, "_run", failing)
+    monkeypatch.setattr(engine_module.Engine, "run", failing)
     with pytest.raises(DeviceError, match="the smallest is 32"):
         restorer(routing="1").restore(noise(300, 300))
 
 
 def test_not_finite_is_done_again_in_float32_and_then_an_error(monkeypatch):
-    run = engine_module.Engine._run
+    run = engine_module.Engine.run
 
     def failing(self, *arguments, **options):
         if any(p.dtype != torch.float32 for p in self.network.parameters()):
             raise engine_module.NotFiniteError
         return run(self, *arguments, **options)
 
-    monkeypatch.setattr(engine_module.Engine, "_run", failing)
+    monkeypatch.setattr(engine_module.Engine, "run", failing)
     picture = noise(20, 20)
     result = restorer(precision="bf16").restore(picture)
     assert result.report.precision == "fp32"
@@ -358,13 +366,13 @@ def test_not_finite_is_done_again_in_float32_and_then_an_error(monkeypatch):
 
 
 def test_a_flat_output_of_a_picture_is_not_believed(monkeypatch):
-    run = engine_module.Engine._run
+    run = engine_module.Engine.run
 
     def black(self, *arguments, **options):
         pixels, routing = run(self, *arguments, **options)
         return [tile * 0 for tile in pixels], routing
 
-    monkeypatch.setattr(engine_module.Engine, "_run", black)
+    monkeypatch.setattr(engine_module.Engine, "run", black)
     with pytest.raises(MoceError, match="made no picture"):
         restorer().restore(noise(40, 40))
     flat = np.full((40, 40, 3), 3, np.uint8)
@@ -381,11 +389,10 @@ def test_the_plan_depends_on_memory_that_may_be_used(monkeypatch):
         "precision": "fp32",
     }
     seen = []
-    for memory in (2**40, 2**27, 2**25):
+    for memory in (2**40, 2**27, 2**26):
         monkeypatch.setattr("moce_cli.restoration.plan.device_memory_bytes", lambda _, m=memory: m)
         plan = make_plan(SMALL, device, height=4000, width=6000, **options)
-        asked = sample_size(plan.batch, plan.tile**2)
-        assert tile_bytes(SMALL, plan.tile, plan.tile) * asked <= memory / 2
+        assert needed(plan.batch, plan.tile) <= memory / 2
         seen.append(plan.tile)
     assert seen[0] > seen[2]
     monkeypatch.setattr("moce_cli.restoration.plan.device_memory_bytes", lambda _: 1000)

@@ -203,16 +203,16 @@ def test_through_a_reader(tmp_path):
 def test_what_is_there_stays(tmp_path):
     path = tmp_path / "a.png"
     path.write_bytes(b"precious")
-    with pytest.raises(OutputExistsError, match="is there already"):
+    with pytest.raises(OutputExistsError, match=r"is there already"):
         BandWriter(path, facts_of(picture_of()), format="PNG", storage=Storage())
     assert path.read_bytes() == b"precious"
 
 
 def test_no_folder_and_no_such_format(tmp_path):
     facts = facts_of(picture_of())
-    with pytest.raises(OutputError, match="there is no folder"):
+    with pytest.raises(OutputError, match=r"there is no folder"):
         BandWriter(tmp_path / "b" / "a.png", facts, format="PNG", storage=Storage())
-    with pytest.raises(OutputError, match="can't be written in bands: .*PNG, JPEG, TIFF"):
+    with pytest.raises(OutputError, match=r"can't be written in bands: .*PNG, JPEG, TIFF"):
         BandWriter(tmp_path / "a.webp", facts, format="WebP", storage=Storage())
 
 
