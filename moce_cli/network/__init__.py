@@ -2,12 +2,13 @@
 
 from moce_cli.network.config import DOWNSCALE, PRESETS, MoCEIRConfig
 from moce_cli.network.router import BlockRouting, Routing, decide, force
-from moce_cli.network.unet import MoCEIR, Restoration
+from moce_cli.network.unet import Each, MoCEIR, Restoration
 
 __all__ = [
     "DOWNSCALE",
     "PRESETS",
     "BlockRouting",
+    "Each",
     "MoCEIR",
     "MoCEIRConfig",
     "Restoration",

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import dataclass
+from typing import Protocol, TypeVar
 
 import torch
 import torch.nn.functional as F
@@ -22,6 +23,9 @@ from moce_cli.network.layers import (
 )
 from moce_cli.network.mixture import MoCEBlock
 from moce_cli.network.router import BlockRouting, Router, Routing, decide
+
+Given = TypeVar("Given")
+Made = TypeVar("Made")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +47,17 @@ class _Question:
     router: Router
     features: Tensor
     frequency: Tensor
+
+
+_Run = Generator[_Question, BlockRouting, "Restoration"]
+
+
+class Each(Protocol):
+    """Does a step for each of several, as `map` does."""
+
+    def __call__(self, step: Callable[[Given], Made], items: Sequence[Given], /) -> Iterable[Made]:
+        """What the step makes of each, in order."""
+        ...
 
 
 class FrequencyEmbedding(nn.Module):
@@ -182,9 +197,8 @@ class MoCEIR(nn.Module):
         except StopIteration as end:
             return end.value
 
-    @torch.no_grad()
-    def restore_together(self, batches: Sequence[Tensor]) -> list[Restoration]:
-        """Restore batches with one decision for all of them, block by block.
+    def restore_together(self, batches: Sequence[Tensor], each: Each = map) -> list[Restoration]:
+        """Restore batches with one decision for all of them, block by block; for inference.
 
         Each decision is that of the mean of all logits. The batches go through the network one
         after the other up to each decision, so that only one of them needs all its memory at a
@@ -192,29 +206,32 @@ class MoCEIR(nn.Module):
 
         Args:
             batches: each as for `restore`.
+            each: does a step for each of several, as `map` does; may do some at once.
 
         Returns:
             for each batch what `restore` returns, all with the same decisions.
         """
         runs = [self._stages(batch, None) for batch in batches]
-        questions = [next(run) for run in runs]
+        decision: BlockRouting | None = None
+
+        def on(run: _Run) -> _Question | Restoration:
+            try:
+                return next(run) if decision is None else run.send(decision)
+            except StopIteration as end:
+                return end.value
+
         while True:
+            told = list(each(on, runs))
+            questions = [one for one in told if isinstance(one, _Question)]
+            if not questions:
+                return [one for one in told if isinstance(one, Restoration)]
             router = questions[0].router
             logits = torch.cat([router.logits(q.features, q.frequency) for q in questions])
             decision = decide(logits.mean(dim=0, keepdim=True), router.top_k)
+            told.clear()
             questions.clear()
-            done: list[Restoration] = []
-            for run in runs:
-                try:
-                    questions.append(run.send(decision))
-                except StopIteration as end:
-                    done.append(end.value)
-            if done:
-                return done
 
-    def _stages(
-        self, degraded: Tensor, routing: Routing | None
-    ) -> Generator[_Question, BlockRouting, Restoration]:
+    def _stages(self, degraded: Tensor, routing: Routing | None) -> _Run:
         """Asks for the decision of each block, unless `routing` has it."""
         h, w = degraded.shape[-2:]
         multiple, squares = self.config.downscale, self.config.unshuffle

@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from moce_cli.errors import DeviceError
-from moce_cli.network import MoCEIR, Restoration, Routing, force
+from moce_cli.network import Each, MoCEIR, Restoration, Routing, force
+from moce_cli.restoration.backoff import is_out_of_memory, smaller
 from moce_cli.restoration.canvas import Canvas, Float
+from moce_cli.restoration.crew import Crew
 from moce_cli.restoration.judge import Judge
-from moce_cli.restoration.plan import Plan, sample_size
+from moce_cli.restoration.plan import Plan, sample_size, workers_for
 from moce_cli.restoration.report import Tally
 from moce_cli.restoration.view import Sink, View, Work, lowered
 from moce_cli.runtime import Precision, torch_dtype
 from moce_cli.tiling import (
-    MULTIPLE,
-    SMALLEST_TILE,
     BandBlender,
     SeamMeter,
     Tile,
@@ -108,22 +108,23 @@ class Engine:
                     progress(min(tally.tiles, total), total)
 
             try:
-                ready: dict[Tile, Float] = {}
-                if pinned is None:
-                    pinned, ready = self._pin(work, routing, tally)
-                    on_tiles()
-                seam.follow(grid, start)
-                for band, rows, at in self._bands(work, pinned, tally, ready, on_tiles):
-                    skip = max(0, top - at)  # those above are finished already
-                    for first in range(skip, len(rows), _ROWS_AT_ONCE):
-                        part = rows[first : first + _ROWS_AT_ONCE]
-                        piece = band.rows(first, first + len(part))
-                        pixels, seen, made = piece.finish(part)
-                        sink(pixels, piece)
-                        seam.add(made, seen, at + first)
-                        where = ... if piece.weight is None else piece.weight > 0
-                        judge.add(seen[where], part[where].clip(0, 1))
-                        top = at + first + len(part)
+                with self._crew(plan, len(asked)) as crew:
+                    ready: dict[Tile, Float] = {}
+                    if pinned is None:
+                        pinned, ready = self._pin(work, routing, tally, crew)
+                        on_tiles()
+                    seam.follow(grid, start)
+                    for band, rows, at in self._bands(work, pinned, tally, ready, crew, on_tiles):
+                        skip = max(0, top - at)  # those above are finished already
+                        for first in range(skip, len(rows), _ROWS_AT_ONCE):
+                            part = rows[first : first + _ROWS_AT_ONCE]
+                            piece = band.rows(first, first + len(part))
+                            pixels, seen, made = piece.finish(part)
+                            sink(pixels, piece)
+                            seam.add(made, seen, at + first)
+                            where = ... if piece.weight is None else piece.weight > 0
+                            judge.add(seen[where], part[where].clip(0, 1))
+                            top = at + first + len(part)
                 return Outcome(tally, plan, grid, seam.score, judge.complaint, notes)
             except RuntimeError as error:
                 plan = self._back_off(plan, grid, error, notes)
@@ -141,8 +142,12 @@ class Engine:
         log.warning(notes[-1])
         return plan
 
+    def _crew(self, plan: Plan, tiles: int) -> Crew:
+        cpu = self.device.type == "cpu"
+        return Crew(workers_for(plan.threads, tiles) if cpu else 1, plan.threads)
+
     def _pin(
-        self, work: Work, routing: str, tally: Tally
+        self, work: Work, routing: str, tally: Tally, crew: Crew
     ) -> tuple[Routing | None, dict[Tile, Float]]:
         """The routing for all tiles, and those that are restored already.
 
@@ -168,7 +173,12 @@ class Engine:
             ordered = [tile for tile in grid if tile in asked]
             count = min(most, len(ordered))
             sample = [ordered[i * len(ordered) // count] for i in range(count)]
-        seen = [work.seen(tile) for tile in sample]
+        seen: list[Float] = []
+        for tile in sample:
+            seen.append(work.seen(tile))
+            for top in {other.top for other in sample if other.top < tile.top}:
+                work.drop(top)
+        work.drop(sample[-1].top)
         while True:
             try:
                 restored, pinned = self.run(seen, None, turns=tally.turns, together=work.batch)
@@ -187,34 +197,46 @@ class Engine:
         pinned: Routing | None,
         tally: Tally,
         ready: dict[Tile, Float],
+        crew: Crew,
         on_tiles: Callable[[], None],
     ) -> Iterator[tuple[Canvas, Float, int]]:
         """Finished rows, `(n, W, C)` in [0, 1] or a little beyond; the canvas below; its top."""
-        grid, batch = work.grid, work.batch
+        grid = work.grid
         blender = BandBlender(grid, work.view.channels)
         nothing = np.zeros((grid.rows.size, grid.columns.size, work.view.channels), np.float32)
+        done = dict(ready)
+        left = [tile for tile in grid if tile in work.asked and tile not in done]
+
+        def batches() -> Iterator[tuple[list[Tile], list[Float]]]:
+            for _, group in itertools.groupby(left, key=lambda tile: tile.top):
+                row = list(group)
+                for at in range(0, len(row), work.batch):
+                    some = row[at : at + work.batch]
+                    yield some, [work.seen(tile) for tile in some]
+
+        def step(
+            given: tuple[list[Tile], list[Float]],
+        ) -> tuple[list[Tile], list[Float], Routing]:
+            tiles, seen = given
+            return tiles, *self.run(seen, pinned, turns=tally.turns)
+
+        results = crew.stream(step, batches())
         tops = grid.rows.starts
         for index, top in enumerate(tops):
             tiles = list(grid.row(top))
-            left = [tile for tile in tiles if tile not in ready and tile in work.asked]
-            made = {tile: ready.pop(tile) for tile in tiles if tile in ready}
-            row: list[Routing] = []
-            for at in range(0, len(left), batch):
-                some = left[at : at + batch]
-                restored, decisions = self.run(
-                    [work.seen(tile) for tile in some], pinned, turns=tally.turns
-                )
+            while any(tile in work.asked and tile not in done for tile in tiles):
+                some, restored, decisions = next(results)
                 tally.cost(grid.rows.size, grid.columns.size, decisions, len(some))
-                row.append(decisions)
-                made |= zip(some, restored, strict=True)
+                if pinned is None:
+                    tally.decisions(decisions)
+                done |= zip(some, restored, strict=True)
                 on_tiles()
             for tile in tiles:
-                blender.add(tile, made.get(tile, nothing))  # what nobody asked for is not used
-            for decisions in row if pinned is None else ():
-                tally.decisions(decisions)
+                blender.add(tile, done.pop(tile, nothing))  # what nobody asked for is not used
             until = tops[index + 1] if index + 1 < len(tops) else grid.rows.length
             rows = blender.finish(until)
             yield work.strip(top).rows(0, until - top), rows, work.start + top
+            work.drop(top)
 
     @torch.inference_mode()
     def run(
@@ -224,6 +246,7 @@ class Engine:
         *,
         turns: int = 1,
         together: int = 0,
+        each: Each = map,
     ) -> tuple[list[Float], Routing]:
         """Tiles through the network.
 
@@ -231,7 +254,8 @@ class Engine:
             seen: tiles of one size, `(h, w, C)`.
             pinned: what they follow.
             turns: of each, which follow the decisions for the first.
-            together: decide once for all; then no more than these are computed at once.
+            together: decide once for all, in batches of so many.
+            each: does a step for each of such batches.
 
         Returns:
             `(h, w, C)` for each, and the decisions.
@@ -239,7 +263,7 @@ class Engine:
         size = together or len(seen)
         batches = [self._batch(seen[at : at + size]) for at in range(0, len(seen), size)]
         if together:
-            results = self.network.restore_together(batches)
+            results = self.network.restore_together(batches, each)
         else:
             results = [self.network.restore(batch, pinned) for batch in batches]
         grey = seen[0].shape[2] == 1
@@ -269,27 +293,3 @@ class Engine:
         if grey:
             restored = restored.mean(dim=1, keepdim=True)
         return restored.permute(0, 2, 3, 1).cpu().numpy()
-
-
-def is_out_of_memory(error: RuntimeError) -> bool:
-    """Whether a device had too little memory: only CUDA has an error of its own for it."""
-    told = ("out of memory", "can't allocate memory")
-    return isinstance(error, torch.OutOfMemoryError) or any(t in str(error) for t in told)
-
-
-def smaller(plan: Plan, grid: TileGrid, error: Exception) -> Plan:
-    """The next plan to try after running out of memory: half the batch, then half the tile.
-
-    Raises:
-        DeviceError: there is nothing smaller.
-    """
-    if plan.batch > 1:
-        return replace(plan, batch=plan.batch // 2)
-    side = max(grid.rows.size, grid.columns.size)
-    half = side // 2 // MULTIPLE * MULTIPLE
-    if half < SMALLEST_TILE:
-        raise DeviceError(
-            f"out of memory at a tile of {side} px, and the smallest is {SMALLEST_TILE}",
-            "close other programs or use --device cpu",
-        ) from error
-    return replace(plan, tile=half, overlap=min(plan.overlap, half // 4))

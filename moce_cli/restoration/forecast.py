@@ -16,7 +16,7 @@ from moce_cli import runtime
 from moce_cli.network import MoCEIRConfig
 from moce_cli.restoration.bands import AHEAD, ROWS
 from moce_cli.restoration.engine import Engine
-from moce_cli.restoration.plan import Plan, at_once, tile_bytes, waiting_bytes
+from moce_cli.restoration.plan import Plan, at_once, network_bytes, workers_for
 from moce_cli.tiling import TileGrid
 
 _TRIALS = 3
@@ -107,7 +107,7 @@ def forecast(
     """
     grid = plan.grid(asked.height, asked.width)
     tiles = len(grid)
-    network = _network_bytes(config, plan, grid)
+    network = _network_bytes(config, plan, grid, on_cpu=on_cpu)
     host = runtime.held_memory_bytes() + _picture_bytes(asked, grid)
     seconds = (
         None if seconds_a_tile is None else tiles * asked.frames * asked.turns * seconds_a_tile
@@ -122,12 +122,11 @@ def forecast(
     )
 
 
-def _network_bytes(config: MoCEIRConfig, plan: Plan, grid: TileGrid) -> int:
+def _network_bytes(config: MoCEIRConfig, plan: Plan, grid: TileGrid, *, on_cpu: bool) -> int:
     height, width = grid.rows.size, grid.columns.size
-    sample, batch = at_once(plan.batch, height, width, len(grid))
-    return tile_bytes(config, height, width, plan.precision) * batch + waiting_bytes(
-        config, height, width
-    ) * (sample - batch)
+    workers = workers_for(plan.threads, len(grid)) if on_cpu else 1
+    waiting, running = at_once(plan.batch, workers, height, width, len(grid))
+    return network_bytes(config, height, width, plan.precision, waiting=waiting, running=running)
 
 
 def _picture_bytes(asked: Asked, grid: TileGrid) -> int:

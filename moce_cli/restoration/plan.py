@@ -20,6 +20,8 @@ AUTO_OVERLAP = 16
 AUTO_BATCH = {"cpu": 1, "cuda": 8, "mps": 1}
 MEMORY_SHARE = 0.5
 """Share of the memory that tiles may take; the rest is for the picture and other programs."""
+MOST_WORKERS = 4
+"""Tiles that a CPU computes at once, at most."""
 _TILE_BYTES: dict[Precision, int] = {"fp32": 86, "bf16": 55, "fp16": 55}
 """Measured: growth of a forward pass's peak with tile pixels times the network's width."""
 _FIXED_BYTES = 24 * 2**20
@@ -65,22 +67,41 @@ def parse_tile(text: str) -> int | None:
     return int(text)
 
 
-def tile_bytes(config: MoCEIRConfig, height: int, width: int, precision: Precision) -> int:
-    """Estimated peak memory of one tile's forward pass."""
+def network_bytes(
+    config: MoCEIRConfig,
+    height: int,
+    width: int,
+    precision: Precision,
+    *,
+    waiting: int = 1,
+    running: int = 1,
+) -> int:
+    """Estimated peak memory of tiles in the network.
+
+    Args:
+        config: of the network.
+        height: of a tile.
+        width: of a tile.
+        precision: of the network.
+        waiting: tiles that are in memory at once, see `at_once`.
+        running: those of them that are computed.
+    """
     pixels = height * width // config.unshuffle**2
-    return _FIXED_BYTES + _TILE_BYTES[precision] * config.width * pixels
+    each = _TILE_BYTES[precision] * running + _WAITING_BYTES * (waiting - running)
+    return _FIXED_BYTES + each * config.width * pixels
 
 
-def waiting_bytes(config: MoCEIRConfig, height: int, width: int) -> int:
-    """Estimated memory of a tile that waits for the others before a common decision."""
-    return _WAITING_BYTES * config.width * height * width // config.unshuffle**2
+def workers_for(threads: int, tiles: int) -> int:
+    """How many tiles a CPU computes at once, each with a share of the threads."""
+    return max(1, min(threads, tiles, MOST_WORKERS))
 
 
-def at_once(batch: int, height: int, width: int, tiles: int) -> tuple[int, int]:
+def at_once(batch: int, workers: int, height: int, width: int, tiles: int) -> tuple[int, int]:
     """How many tiles of this size are in memory at once, and how many of them are computed."""
     if tiles < 2:
         return 1, 1
-    return min(tiles, sample_size(batch, height * width)), min(tiles, batch)
+    running = min(tiles, batch * workers)
+    return max(running, min(tiles, sample_size(batch, height * width))), running
 
 
 def sample_size(batch: int, tile_pixels: int) -> int:
@@ -132,7 +153,9 @@ def make_plan(
     def needed() -> int:
         """Memory of the most that goes through the network at once."""
         h, w = (min(side, length) if side else length for length in (height, width))
-        waiting, running = at_once(most, h, w, 1 if (h, w) == (height, width) else 2**30)
+        tiles = 1 if (h, w) == (height, width) else 2**30
+        workers = workers_for(threads, tiles) if device.type == "cpu" else 1
+        waiting, running = at_once(most, workers, h, w, tiles)
         return tile_bytes(config, h, w, precision) * running + waiting_bytes(config, h, w) * (
             waiting - running
         )

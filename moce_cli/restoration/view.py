@@ -62,15 +62,18 @@ class Work:
     grid: TileGrid
     asked: Set[Tile]
     batch: int
-    _strip: tuple[int, Canvas] | None = field(default=None, init=False)
+    _strips: dict[int, Canvas] = field(default_factory=dict[int, Canvas], init=False)
 
     def strip(self, top: int) -> Canvas:
-        """The rows of the tiles that begin at `top` of the grid."""
-        if self._strip is None or self._strip[0] != top:
-            self._strip = None  # before the next one is made
+        """The rows of the tiles that begin at `top` of the grid; held until they are dropped."""
+        if top not in self._strips:
             first = self.start + top
-            self._strip = top, self.view.rows(first, first + self.grid.rows.size)
-        return self._strip[1]
+            self._strips[top] = self.view.rows(first, first + self.grid.rows.size)
+        return self._strips[top]
+
+    def drop(self, top: int) -> None:
+        """These rows are not needed any more."""
+        self._strips.pop(top, None)
 
     def seen(self, tile: Tile) -> Float:
         """What the network sees of a tile."""

@@ -1,0 +1,77 @@
+"""Several tiles at once on a CPU: each core has a tile of its own, and nobody waits at barriers."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from types import TracebackType
+from typing import Self, TypeVar
+
+import torch
+
+Given = TypeVar("Given")
+Made = TypeVar("Made")
+
+_AHEAD = 3
+"""Tiles that wait or are done for each that is computed, at most."""
+
+
+class Crew:
+    """Threads that compute, each with a share of the cores; with one worker, the caller's own.
+
+    Args:
+        workers: how many.
+        threads: that they share.
+    """
+
+    def __init__(self, workers: int, threads: int) -> None:
+        self.workers = workers
+        self._threads, self._share = threads, max(1, threads // workers)
+        self._pool = ThreadPoolExecutor(workers, "moce-tile") if workers > 1 else None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Wait for what is being computed; what has not begun is left."""
+        if self._pool is not None:
+            self._pool.shutdown(cancel_futures=True)
+            torch.set_num_threads(self._threads)
+
+    def map(self, step: Callable[[Given], Made], items: Iterable[Given]) -> list[Made]:
+        """As the built-in `map`, at once."""
+        if self._pool is None:
+            with torch.inference_mode():
+                return [step(item) for item in items]
+        return [future.result() for future in [self._submit(step, item) for item in items]]
+
+    def stream(self, step: Callable[[Given], Made], items: Iterable[Given]) -> Iterator[Made]:
+        """The results in order; a few are computed ahead of those that are asked for."""
+        if self._pool is None:
+            for item in items:
+                with torch.inference_mode():
+                    made = step(item)
+                yield made
+            return
+        waiting: deque[Future[Made]] = deque()
+        for item in items:
+            waiting.append(self._submit(step, item))
+            if len(waiting) >= _AHEAD * self.workers:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+
+    def _submit(self, step: Callable[[Given], Made], item: Given) -> Future[Made]:
+        assert self._pool is not None
+        return self._pool.submit(self._work, step, item)
+
+    def _work(self, step: Callable[[Given], Made], item: Given) -> Made:
+        torch.set_num_threads(self._share)  # each thread has its own number
+        with torch.inference_mode():
+            return step(item)
