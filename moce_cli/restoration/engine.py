@@ -108,7 +108,7 @@ class Engine:
                     progress(min(tally.tiles, total), total)
 
             try:
-                with self._crew(plan, len(asked)) as crew:
+                with self.crew(plan, len(asked)) as crew:
                     ready: dict[Tile, Float] = {}
                     if pinned is None:
                         pinned, ready = self._pin(work, routing, tally, crew)
@@ -142,7 +142,8 @@ class Engine:
         log.warning(notes[-1])
         return plan
 
-    def _crew(self, plan: Plan, tiles: int) -> Crew:
+    def crew(self, plan: Plan, tiles: int) -> Crew:
+        """Who computes so many tiles."""
         cpu = self.device.type == "cpu"
         return Crew(workers_for(plan.threads, tiles) if cpu else 1, plan.threads)
 

@@ -15,6 +15,7 @@ import numpy as np
 from moce_cli import runtime
 from moce_cli.network import MoCEIRConfig
 from moce_cli.restoration.bands import AHEAD, ROWS
+from moce_cli.restoration.crew import Crew
 from moce_cli.restoration.engine import Engine
 from moce_cli.restoration.plan import Plan, at_once, network_bytes, workers_for
 from moce_cli.tiling import TileGrid
@@ -81,15 +82,16 @@ class Asked:
         return self.height * self.width * self.channels * self.sample_bytes
 
 
-def tile_seconds(engine: Engine, height: int, width: int) -> float:
-    """How long a tile of this size takes now, the median of a few."""
+def tile_seconds(engine: Engine, crew: Crew, height: int, width: int) -> float:
+    """How long a tile of this size takes now, among as many as the crew computes at once."""
     tile = np.random.default_rng(0).random((height, width, 3), np.float32)
     _, routing = engine.run([tile], None)
+    tiles = [tile] * crew.workers
     taken: list[float] = []
     for _ in range(_TRIALS):
         begun = time.perf_counter()
-        engine.run([tile], routing)
-        taken.append(time.perf_counter() - begun)
+        crew.map(lambda one: engine.run([one], routing), tiles)
+        taken.append((time.perf_counter() - begun) / crew.workers)
     return statistics.median(taken)
 
 

@@ -22,6 +22,7 @@ from moce_cli.restoration.report import Report
 from moce_cli.restoration.view import Sink, View
 from moce_cli.restoration.where import How
 from moce_cli.runtime import Precision
+from moce_cli.tiling import TileGrid
 
 log = logging.getLogger(__name__)
 
@@ -94,12 +95,15 @@ class Passage:
             self._engines[precision] = Engine(build(self._checkpoint), self.device, precision)
         return self._engines[precision]
 
-    def tile_seconds(self, plan: Plan, height: int, width: int) -> float:
-        """How long a tile of this size takes; tried once."""
+    def tile_seconds(self, plan: Plan, grid: TileGrid) -> float:
+        """How long a tile of a picture takes; tried once for each size."""
+        height, width = grid.rows.size, grid.columns.size
         key = plan.precision, height, width
         if key not in self._seconds:
             torch.set_num_threads(self._threads)
-            self._seconds[key] = tile_seconds(self.engine(plan.precision), height, width)
+            engine = self.engine(plan.precision)
+            with engine.crew(plan, len(grid)) as crew:
+                self._seconds[key] = tile_seconds(engine, crew, height, width)
         return self._seconds[key]
 
     def report(

@@ -156,9 +156,7 @@ def make_plan(
         tiles = 1 if (h, w) == (height, width) else 2**30
         workers = workers_for(threads, tiles) if device.type == "cpu" else 1
         waiting, running = at_once(most, workers, h, w, tiles)
-        return tile_bytes(config, h, w, precision) * running + waiting_bytes(config, h, w) * (
-            waiting - running
-        )
+        return network_bytes(config, h, w, precision, waiting=waiting, running=running)
 
     while needed() > budget and batch is None and most > 1:
         most //= 2

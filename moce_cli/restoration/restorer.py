@@ -141,9 +141,7 @@ class Restorer:
         """
         plan = self.plan_for(asked.height, asked.width)
         grid = plan.grid(asked.height, asked.width)
-        seconds = None
-        if timed:
-            seconds = self._passage.tile_seconds(plan, grid.rows.size, grid.columns.size)
+        seconds = self._passage.tile_seconds(plan, grid) if timed else None
         cpu = self.device.type == "cpu"
         return forecast(self._config, plan, asked, on_cpu=cpu, seconds_a_tile=seconds)
 
