@@ -31,6 +31,7 @@ from moce_cli.psnr import psnr
 
 EXTENSIONS = {".png", ".jpg", ".jpeg", ".webp"}
 Filter = Callable[[Pixels], Pixels]
+OVERLAPS = (0, 8, 16, 32, 48)
 
 
 def load(folder: Path) -> list[Pixels]:
@@ -129,37 +130,61 @@ def opencv(model: str, clean: list[Pixels]) -> None:
     print(f"| {model} | | {score:.2f} |")
 
 
-def tiles(model: str, clean: list[Pixels]) -> None:
-    """Noise 25: PSNR, speed and seam over tile and overlap, in one run, taking turns."""
-    largest = sorted(clean, key=lambda p: -p.size)[:3]
+def tiles(model: str, clean: list[Pixels], plot: Path | None = None) -> None:
+    """Noise 25: PSNR, difference from the whole picture, seam and speed over tile and overlap."""
+    largest = [centre(p, 640) for p in sorted(clean, key=lambda p: -min(p.shape[:2]))[:4]]
     degraded = noisy(largest, 25)
     megapixels = sum(p.shape[0] * p.shape[1] for p in largest) / 1e6
-    choices = [(0, 0)] + [
-        (tile, overlap)
-        for tile, overlaps in (
-            (96, (32,)),
-            (128, (16, 32)),
-            (192, (32,)),
-            (256, (0, 16, 32, 64)),
-            (384, (32,)),
-            (512, (32,)),
-        )
-        for overlap in overlaps
-    ]
+    choices = [(0, 0)]
+    choices += [(tile, overlap) for tile in (96, 128, 192, 256, 288, 384) for overlap in OVERLAPS]
     print(f"{len(largest)} pictures, {megapixels:.1f} megapixels")
-    print("| tile | overlap | restored dB | worst seam | s per megapixel |\n|---|---|---|---|---|")
+    print("| tile | overlap | restored dB | as the whole dB | worst seam | s per megapixel |")
+    print("|---|---|---|---|---|---|")
+    whole: list[Pixels] = []
+    found: dict[tuple[int, int], tuple[float, float]] = {}
     for tile, overlap in choices:
         restorer = Restorer.from_pretrained(model, tile=tile, overlap=overlap)
         restorer.restore(degraded[0][:64, :64])
         begun = time.perf_counter()
         results = [restorer.restore(p) for p in degraded]
         seconds = (time.perf_counter() - begun) / megapixels
-        score = mean_psnr((r.picture for r in results), largest)
+        restored = [r.picture for r in results]
+        whole = whole or restored
+        score, alike = mean_psnr(restored, largest), mean_psnr(restored, whole)
         seam = max(r.report.seam for r in results)
+        found[tile, overlap] = score, seconds
         print(
-            f"| {tile or 'whole'} | {overlap} | {score:.3f} | {seam:.3f} | {seconds:.2f} |",
+            f"| {tile or 'whole'} | {overlap} | {score:.3f} | {alike:.1f} | {seam:.3f} | "
+            f"{seconds:.2f} |",
             flush=True,
         )
+    if plot:
+        draw(found, plot)
+
+
+def draw(found: dict[tuple[int, int], tuple[float, float]], target: Path) -> None:
+    """Quality over time, a line for each tile, a point for each overlap."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7, 4.5), layout="constrained")
+    axes = figure.subplots()
+    for marker, tile in zip("osD^vP", sorted({tile for tile, _ in found if tile}), strict=True):
+        line = [(*found[tile, o], o) for o in OVERLAPS]
+        axes.plot(
+            [s for _, s, _ in line], [d for d, _, _ in line], f"{marker}-", label=f"{tile} px"
+        )
+        for score, taken, overlap in line:
+            axes.annotate(str(overlap), (taken, score), fontsize=7, xytext=(3, 3),
+                          textcoords="offset points")  # fmt: skip
+    axes.axhline(found[0, 0][0], color="grey", linestyle="--", label="whole picture")
+    axes.set(
+        xlabel="seconds a megapixel",
+        ylabel="PSNR, noise 25 restored (dB)",
+        title="Tiles: a point for each overlap",
+        xscale="log",
+    )
+    axes.legend(title="tile", fontsize=8)
+    figure.savefig(target, dpi=120)
 
 
 def precision(model: str, clean: list[Pixels]) -> None:
@@ -203,13 +228,16 @@ def main() -> None:
     parser.add_argument("--whole", action="store_true", help="quality of whole pictures")
     parser.add_argument("--only", help="one kind of damage, such as 'noise 25'")
     parser.add_argument("--facts", type=Path, help="write what quality finds as JSON")
+    parser.add_argument("--plot", type=Path, help="draw what tiles finds into this PNG")
     args = parser.parse_args()
     clean = load(args.pictures)
     if args.what == "quality":
         parts = clean if args.whole else [centre(p) for p in clean]
         quality(args.model, parts, args.facts, args.only)
+    elif args.what == "tiles":
+        tiles(args.model, clean, args.plot)
     else:
-        measure = {"opencv": opencv, "tiles": tiles, "precision": precision, "experts": experts}
+        measure = {"opencv": opencv, "precision": precision, "experts": experts}
         measure[args.what](args.model, clean)
 
 

@@ -8,9 +8,9 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from moce_cli.bench import Case, Floor, Measured, Row, measure, measure_start, plot
+from moce_cli.bench import Case, Floor, Measured, Row, measure, measure_file, measure_start, plot
 from moce_cli.bench.contender import Contender, Facts
-from moce_cli.bench.work import Plain, Tiled, clean_picture, drawn_picture, with_noise
+from moce_cli.bench.work import Plain, Tiled, clean_picture, drawn_picture, noisy_strips, with_noise
 from moce_cli.cli.app import app
 from moce_cli.errors import InputError, MoceError
 
@@ -160,3 +160,18 @@ def test_bad_options(words, code, tmp_path, monkeypatch):
     seen = CliRunner().invoke(app, ["bench", "--runs", "1", "--size", "8x8", *words])
     assert seen.exit_code == code
     assert seen.stderr.startswith("error: ")
+
+
+def test_files_are_measured_with_what_was_foretold():
+    row = measure_file("photo-xs", height=300, width=400, runs=1, options=["--tile", "128"])
+    assert row.tiles > 1
+    assert not row.in_bands
+    assert 0 < row.seconds < row.whole
+    assert row.peak_bytes > 2**27, "torch alone takes more"
+    assert 0.5 < row.foretold_bytes / row.peak_bytes < 2
+    assert row.to_dict()["seconds_per_megapixel"] == pytest.approx(row.seconds / 0.12)
+
+
+def test_a_picture_in_strips_is_the_same_as_in_one_piece():
+    whole = with_noise(drawn_picture(150, 40))
+    np.testing.assert_array_equal(np.concatenate(list(noisy_strips(150, 40))), whole)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING, Any
 
@@ -33,18 +34,42 @@ _STRIP = 64
 """Rows at a time of what is not measured, so that the peak is the restoration's."""
 
 
-def drawn_picture(height: int, width: int) -> Bytes:
-    """A clean picture `(H, W, 3)` with flat areas, edges and texture, always the same."""
-    picture = np.empty((height, width, 3), np.uint8)
+def _drawn_strips(height: int, width: int) -> Iterator[Bytes]:
     x = np.arange(width, dtype=np.float32)
     for top in range(0, height, _STRIP):
         y = np.arange(top, min(top + _STRIP, height), dtype=np.float32)[:, None]
         edges = np.sign(np.sin(x / 61) * np.sin(y / 47))
+        strip = np.empty((len(y), width, 3), np.uint8)
         for channel, (a, b) in enumerate(((37, 53), (11, 29), (5, 71))):
             wave = np.sin(x / a + np.sin(y / b))
             values = 0.5 + 0.25 * edges * wave + 0.1 * wave
-            picture[top : top + _STRIP, :, channel] = (values.clip(0, 1) * 255).round()
-    return picture
+            strip[:, :, channel] = (values.clip(0, 1) * 255).round()
+        yield strip
+
+
+def drawn_picture(height: int, width: int) -> Bytes:
+    """A clean picture `(H, W, 3)` with flat areas, edges and texture, always the same."""
+    return _together(_drawn_strips(height, width), (height, width, 3))
+
+
+def noisy_strips(height: int, width: int) -> Iterator[Bytes]:
+    """The same with noise, from top to bottom, some rows at a time."""
+    return _with_noise(_drawn_strips(height, width))
+
+
+def _together(strips: Iterator[Bytes], shape: tuple[int, ...]) -> Bytes:
+    whole, top = np.empty(shape, np.uint8), 0
+    for strip in strips:
+        whole[top : top + len(strip)] = strip
+        top += len(strip)
+    return whole
+
+
+def _with_noise(strips: Iterator[Bytes]) -> Iterator[Bytes]:
+    rng = np.random.default_rng(0)
+    for strip in strips:
+        noise = rng.standard_normal(strip.shape, dtype=np.float32) * NOISE
+        yield (strip + noise).clip(0, 255).round().astype(np.uint8)
 
 
 def clean_picture(case: Case) -> Bytes:
@@ -64,12 +89,8 @@ def clean_picture(case: Case) -> Bytes:
 
 def with_noise(clean: Bytes) -> Bytes:
     """The same noise every time."""
-    noisy, rng = np.empty_like(clean), np.random.default_rng(0)
-    for top in range(0, len(clean), _STRIP):
-        strip = clean[top : top + _STRIP]
-        noise = rng.standard_normal(strip.shape, dtype=np.float32) * NOISE
-        noisy[top : top + _STRIP] = (strip + noise).clip(0, 255).round()
-    return noisy
+    strips = (clean[top : top + _STRIP] for top in range(0, len(clean), _STRIP))
+    return _together(_with_noise(strips), clean.shape)
 
 
 class Work(ABC):

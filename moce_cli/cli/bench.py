@@ -22,6 +22,7 @@ EPILOG = options.examples(
     "moce bench --model preset:moce_ir_s --size 1024x1024 --runs 3",
     "moce bench --size 512x512 --tile 128 --tile 256 --tile 0 --baseline none --plot tiles.png",
     "moce bench --size 512x512 --precision bf16 --precision fp32 --picture clean.png",
+    "moce bench --files --size 1000x1000 --size 6000x4000 --runs 1",
     more="Every combination of models, sizes, tiles and precisions is a row.",
 )
 
@@ -90,6 +91,15 @@ def bench(
             rich_help_panel="What to measure",
         ),
     ] = False,
+    files: Annotated[
+        bool,
+        typer.Option(
+            "--files",
+            help="Instead: the whole command on a JPEG of each size, its memory, and what "
+            "--dry-run said of it.",
+            rich_help_panel="What to measure",
+        ),
+    ] = False,
     device: options.Device = "auto",
     threads: options.Threads = None,
     plot: Annotated[
@@ -121,6 +131,10 @@ def bench(
 
     where = runtime.choose_device(device)
     cores = threads or runtime.usable_cores()
+    words = ["--device", device, "--threads", str(cores)]
+    if files:
+        _measure_files(models, wanted, runs, [*words, "--tile", tiles[0]], as_json=as_json)
+        return
     widths = {model: load_model(model).config.width for model in models}
     floors: dict[str, Floor] = {}
     for name in precisions:
@@ -154,7 +168,6 @@ def bench(
                 console.json(row.to_dict())
         for model, (height, width) in product(models if start else (), wanted):
             tick(f"{model}, {width} x {height}: from the start to the file")
-            words = ["--device", device, "--threads", str(cores)]
             seen = measuring.measure_start(
                 model, height=height, width=width, runs=runs, options=words
             )
@@ -165,6 +178,43 @@ def bench(
         _show(rows, list(floors.values()), starts)
     if plot and measuring.plot(rows, plot):
         console.say(f"plot: {plot}")
+
+
+def _measure_files(
+    models: list[str],
+    sizes: list[tuple[int, int]],
+    runs: int,
+    words: list[str],
+    *,
+    as_json: bool,
+) -> None:
+    from rich.table import Table
+
+    from moce_cli import bench as measuring
+
+    table = Table(box=None, pad_edge=False)
+    for head in ("model", "size", "tiles", "s", "s/MP", "MiB", "foretold s", "foretold MiB"):
+        table.add_column(head, justify="left" if head == "model" else "right")
+    with console.err.status("", spinner="dots") as status:
+        for model, (height, width) in product(models, sizes):
+            status.update(f"{model}, {width} x {height}: from file to file")
+            row = measuring.measure_file(
+                model, height=height, width=width, runs=runs, options=words
+            )
+            if as_json:
+                console.json(row.to_dict())
+            table.add_row(
+                f"{model}{', in bands' * row.in_bands}",
+                f"{width} x {height}",
+                str(row.tiles),
+                f"{row.seconds:.1f}",
+                f"{row.seconds_per_megapixel:.2f}",
+                f"{row.peak_bytes / 2**20:.0f}",
+                f"{row.foretold_seconds:.1f}",
+                f"{row.foretold_bytes / 2**20:.0f}",
+            )
+    if not as_json:
+        console.out.print(table)
 
 
 def parse_size(text: str) -> tuple[int, int]:

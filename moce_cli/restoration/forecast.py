@@ -12,7 +12,6 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
-from moce_cli import runtime
 from moce_cli.network import MoCEIRConfig
 from moce_cli.restoration.bands import AHEAD, ROWS
 from moce_cli.restoration.crew import Crew
@@ -23,6 +22,8 @@ from moce_cli.tiling import TileGrid
 _TRIALS = 3
 _ENCODED_SHARE = 0.6
 """Of the raw size: a photograph's PNG, held while it is written and compared."""
+_SCATTERED_BYTES = 48 * 2**20
+"""Measured: what threads and freed blocks of odd sizes add."""
 _FLOATS_A_SAMPLE = 3
 """Floats of each sample in a row of tiles: blended, given back, and shared between the two."""
 
@@ -96,21 +97,28 @@ def tile_seconds(engine: Engine, crew: Crew, height: int, width: int) -> float:
 
 
 def forecast(
-    config: MoCEIRConfig, plan: Plan, asked: Asked, *, on_cpu: bool, seconds_a_tile: float | None
+    config: MoCEIRConfig,
+    plan: Plan,
+    asked: Asked,
+    *,
+    idle_bytes: int,
+    on_cpu: bool,
+    seconds_a_tile: float | None,
 ) -> Forecast:
     """Add up what a picture takes.
 
     Args:
-        config: of the network, which is held already.
+        config: of the network.
         plan: for a picture of this size.
         asked: the picture.
+        idle_bytes: that the process held before its first tile, the network among them.
         on_cpu: the network's memory is the host's.
         seconds_a_tile: see `tile_seconds`; None if no tile was tried.
     """
     grid = plan.grid(asked.height, asked.width)
     tiles = len(grid)
     network = _network_bytes(config, plan, grid, on_cpu=on_cpu)
-    host = runtime.held_memory_bytes() + _picture_bytes(asked, grid)
+    host = idle_bytes + _SCATTERED_BYTES + _picture_bytes(asked, grid)
     seconds = (
         None if seconds_a_tile is None else tiles * asked.frames * asked.turns * seconds_a_tile
     )

@@ -16,13 +16,12 @@ from moce_cli.checkpoints import Checkpoint, build
 from moce_cli.errors import MoceError
 from moce_cli.restoration.canvas import Array, Canvas
 from moce_cli.restoration.engine import Engine, NotFiniteError, Outcome, Progress
-from moce_cli.restoration.forecast import tile_seconds
+from moce_cli.restoration.forecast import Asked, Forecast, forecast, tile_seconds
 from moce_cli.restoration.plan import Plan
 from moce_cli.restoration.report import Report
 from moce_cli.restoration.view import Sink, View
 from moce_cli.restoration.where import How
 from moce_cli.runtime import Precision
-from moce_cli.tiling import TileGrid
 
 log = logging.getLogger(__name__)
 
@@ -48,6 +47,8 @@ class Passage:
         self._checkpoint, self.name, self.device = checkpoint, name, device
         self._routing, self._threads = routing, threads
         self._engines: dict[Precision, Engine] = {}
+        self.idle_bytes = 0
+        """Of the process, once a network was built and before it ran; 0 before."""
         self._seconds: dict[tuple[Precision, int, int], float] = {}
         if device.type == "cpu":
             runtime.keep_freed_memory()
@@ -93,18 +94,29 @@ class Passage:
         """The network, built when it is needed first."""
         if precision not in self._engines:
             self._engines[precision] = Engine(build(self._checkpoint), self.device, precision)
+            self.idle_bytes = self.idle_bytes or runtime.held_memory_bytes()
         return self._engines[precision]
 
-    def tile_seconds(self, plan: Plan, grid: TileGrid) -> float:
-        """How long a tile of a picture takes; tried once for each size."""
-        height, width = grid.rows.size, grid.columns.size
-        key = plan.precision, height, width
-        if key not in self._seconds:
-            torch.set_num_threads(self._threads)
-            engine = self.engine(plan.precision)
-            with engine.crew(plan, len(grid)) as crew:
-                self._seconds[key] = tile_seconds(engine, crew, height, width)
-        return self._seconds[key]
+    def forecast(self, plan: Plan, asked: Asked, *, timed: bool) -> Forecast:
+        """What a picture will take; a tile is tried once for each size, if it is to be timed."""
+        grid = plan.grid(asked.height, asked.width)
+        engine = self.engine(plan.precision)
+        seconds = None
+        if timed:
+            key = plan.precision, grid.rows.size, grid.columns.size
+            if key not in self._seconds:
+                torch.set_num_threads(self._threads)
+                with engine.crew(plan, len(grid)) as crew:
+                    self._seconds[key] = tile_seconds(engine, crew, *key[1:])
+            seconds = self._seconds[key]
+        return forecast(
+            self._checkpoint.config,
+            plan,
+            asked,
+            idle_bytes=self.idle_bytes,
+            on_cpu=self.device.type == "cpu",
+            seconds_a_tile=seconds,
+        )
 
     def report(
         self, outcome: Outcome, height: int, width: int, begun: float, notes: Sequence[str]

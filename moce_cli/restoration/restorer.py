@@ -23,7 +23,7 @@ from moce_cli.restoration import selfcheck
 from moce_cli.restoration.bands import BandView, RowWriter, written_behind
 from moce_cli.restoration.canvas import Array, Canvas
 from moce_cli.restoration.engine import Progress
-from moce_cli.restoration.forecast import Asked, Forecast, forecast
+from moce_cli.restoration.forecast import Asked, Forecast
 from moce_cli.restoration.kinds import array_of, take_apart, tensor_like
 from moce_cli.restoration.passage import Passage, filling
 from moce_cli.restoration.plan import Plan, make_plan
@@ -139,11 +139,7 @@ class Restorer:
             asked: the picture.
             timed: try a tile, for the time; once for each size of tile.
         """
-        plan = self.plan_for(asked.height, asked.width)
-        grid = plan.grid(asked.height, asked.width)
-        seconds = self._passage.tile_seconds(plan, grid) if timed else None
-        cpu = self.device.type == "cpu"
-        return forecast(self._config, plan, asked, on_cpu=cpu, seconds_a_tile=seconds)
+        return self._passage.forecast(self.plan_for(asked.height, asked.width), asked, timed=timed)
 
     def restore(
         self,
