@@ -171,16 +171,31 @@ def device_memory_bytes(device: torch.device) -> int:
 
 def peak_memory_bytes() -> int:
     """The most memory this process has held so far; 0 where the system does not tell."""
-    try:  # what `getrusage` tells on Linux may be the parent's
-        status = Path("/proc/self/status").read_text(encoding="utf-8")
-        return int(status.partition("VmHWM:")[2].split()[0]) * 1024
-    except (OSError, IndexError):
-        pass
+    if peak := peak_memory_bytes_of("self"):  # what `getrusage` tells on Linux may be the parent's
+        return peak
     try:
         import resource  # not on Windows
     except ImportError:
         return 0
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # bytes on macOS
+
+
+def peak_memory_bytes_of(process: int | str) -> int:
+    """The same of another process, by its number; 0 on other systems than Linux."""
+    return _status(process, "VmHWM:")
+
+
+def held_memory_bytes() -> int:
+    """The memory this process holds now; its peak where the system does not tell."""
+    return _status("self", "VmRSS:") or peak_memory_bytes()
+
+
+def _status(process: int | str, field: str) -> int:
+    try:
+        status = Path(f"/proc/{process}/status").read_text(encoding="utf-8")
+        return int(status.partition(field)[2].split()[0]) * 1024
+    except (OSError, IndexError, ValueError):
+        return 0
 
 
 MOST_THREADS = 512
@@ -194,15 +209,6 @@ def check_threads(threads: int | None) -> None:
     """
     if threads is not None and not 1 <= threads <= MOST_THREADS:
         raise UsageError(f"{threads} threads cannot work", f"--threads takes 1 to {MOST_THREADS}")
-
-
-def held_memory_bytes() -> int:
-    """The memory this process holds now; its peak where the system does not tell."""
-    try:
-        status = Path("/proc/self/status").read_text(encoding="utf-8")
-        return int(status.partition("VmRSS:")[2].split()[0]) * 1024
-    except (OSError, IndexError):
-        return peak_memory_bytes()
 
 
 _MALLOPT_KEEP = {-3: 2**30, -1: 2**31 - 1, -8: 1}

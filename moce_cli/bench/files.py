@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import statistics
 import subprocess
 import sys
@@ -16,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from moce_cli import runtime
 from moce_cli.bench.work import noisy_strips
 from moce_cli.errors import MoceError
 from moce_cli.pictures import Picture, Source, Storage, write
@@ -24,6 +24,7 @@ from moce_cli.pictures.large import BandFacts, BandWriter
 _HELD_PIXELS = 10_000_000
 """Larger pictures are written in bands, which needs the extra `large`."""
 QUALITY = 92
+_LOOK_SECONDS = 0.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,22 +117,21 @@ def _write(path: Path, height: int, width: int) -> None:
 
 
 def _run(command: Sequence[str]) -> tuple[float, int, dict[str, Any]]:
-    """Seconds, peak memory in bytes (0 where the system does not tell), the line of JSON."""
+    """Seconds, peak memory in bytes (0 where the system does not tell), the line of JSON.
+
+    The peak is asked for while the command runs: what is told after its end may be its parent's.
+    """
     with tempfile.TemporaryFile("w+", encoding="utf-8") as errors:
-        begun = time.perf_counter()
+        begun, peak = time.perf_counter(), 0
         with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True) as process:
             assert process.stdout is not None
-            line = process.stdout.read()
-            peak = 0
-            if hasattr(os, "wait4"):
-                _, status, usage = os.wait4(process.pid, 0)
-                process.returncode = os.waitstatus_to_exitcode(status)
-                # bytes on macOS
-                peak = usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-        seconds = time.perf_counter() - begun
+            while process.poll() is None:
+                peak = max(peak, runtime.peak_memory_bytes_of(process.pid))
+                time.sleep(_LOOK_SECONDS)
+            seconds = time.perf_counter() - begun
+            line = process.stdout.read()  # one line fits a pipe
         errors.seek(0)
         if process.returncode:
-            raise MoceError(
-                f"moce restore ended with {process.returncode}: {errors.read().strip()}"
-            )
+            said = errors.read().strip()
+            raise MoceError(f"moce restore ended with {process.returncode}: {said}")
     return seconds, peak, json.loads(line)
