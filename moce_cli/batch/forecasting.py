@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     from moce_cli.restoration import Forecast, Restorer
 
 
-def forecast_of(job: Job, restorer: Restorer, settings: Settings) -> Forecast | None:
+def forecast_of(
+    job: Job, restorer: Restorer, settings: Settings, *, timed: bool = True
+) -> Forecast | None:
     """What a picture will take; None where that can't be told before it is read.
 
     Raises:
@@ -40,7 +42,7 @@ def forecast_of(job: Job, restorer: Restorer, settings: Settings) -> Forecast | 
         _disk_bytes(header, channels, held, kind, in_bands=bands),
         8 if settings.ensemble else 1,
     )
-    return restorer.forecast(asked)
+    return restorer.forecast(asked, timed=timed)
 
 
 def _disk_bytes(header: Header, channels: int, depth: int, kind: str, *, in_bands: bool) -> int:

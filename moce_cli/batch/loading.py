@@ -47,7 +47,8 @@ def open_picture(source: Path | None, max_pixels: int, *, whole: bool = False) -
     header = probe(source, max_pixels=max_pixels)
     rows = header.height * (header.frames if whole else 1)
     reason = why_not_bands(header)
-    hint = f"in bands it would fit, but {reason}" if reason else "use --bands auto"
+    told = f", but {reason}" if reason else " (--bands auto)"
+    hint = f"moce restore takes large pictures in bands{told}"
     check_fits(str(source), rows, header.width, header.depth, hint)
     return read(source, max_pixels=max_pixels, whole=whole)
 

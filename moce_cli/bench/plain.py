@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from moce_cli.network import MoCEIR
+from moce_cli.network import BlockRouting, MoCEIR, Routing
 
 Layer = Any
 """A module of the network, whose parts torch's types do not know."""
@@ -95,15 +95,20 @@ def expert(x: Tensor, shared: Tensor, e: Layer) -> Tensor:
     return x + conv(mixed, e.expand)
 
 
-def moce_block(x: Tensor, frequency: Tensor, block: Layer) -> tuple[Tensor, tuple[int, ...]]:
+def moce_block(
+    x: Tensor, frequency: Tensor, block: Layer, pinned: BlockRouting | None
+) -> tuple[Tensor, tuple[int, ...]]:
     """One picture at a time, as the experts are its own."""
     n = norm(x, block.norm)
     shared = transposed_attention(conv(n, block.to_shared), block.shared)
     n = conv(n, block.to_mixture)
     mixture = block.mixture
-    logits = F.linear(n.mean((2, 3)), mixture.router.gate.weight)
-    logits = logits + F.linear(frequency, mixture.router.frequency_gate.weight)
-    gates, ids = logits.softmax(-1).topk(mixture.router.top_k, -1)
+    if pinned is None:
+        logits = F.linear(n.mean((2, 3)), mixture.router.gate.weight)
+        logits = logits + F.linear(frequency, mixture.router.frequency_gate.weight)
+        gates, ids = logits.softmax(-1).topk(mixture.router.top_k, -1)
+    else:
+        gates, ids = pinned.gates, pinned.experts
     chosen: list[int] = ids[0].tolist()
     total = torch.zeros_like(n)
     for expert_id, gate in zip(chosen, gates[0], strict=True):
@@ -114,12 +119,15 @@ def moce_block(x: Tensor, frequency: Tensor, block: Layer) -> tuple[Tensor, tupl
     return x + feed_forward(norm(x, block.ffn_norm), ffn), tuple(chosen)
 
 
-def forward(network: MoCEIR, degraded: Tensor) -> tuple[Tensor, Sequence[tuple[int, ...]]]:
+def forward(
+    network: MoCEIR, degraded: Tensor, routing: Routing | None = None
+) -> tuple[Tensor, Sequence[tuple[int, ...]]]:
     """Restore one picture.
 
     Args:
         network: whose weights are used, in the precision they are in.
         degraded: `(1, 3, H, W)` in [0, 1], H and W multiples of the configuration's `downscale`.
+        routing: decisions from outside, one per block, each for a batch of one.
 
     Returns:
         `(1, 3, H, W)`, not clamped, and the experts that ran, block by block.
@@ -139,7 +147,8 @@ def forward(network: MoCEIR, degraded: Tensor) -> tuple[Tensor, Sequence[tuple[i
     for up, fuse, blocks in zip(of.up, of.fuse, of.decoder, strict=True):
         x = conv(torch.cat((F.pixel_shuffle(conv(x, up.conv), 2), skips.pop()), 1), fuse)
         for block in blocks:
-            x, ids = moce_block(x, frequency, block)
+            pinned = None if routing is None else routing[len(chosen)]
+            x, ids = moce_block(x, frequency, block, pinned)
             chosen.append(ids)
     x = conv(encoder_blocks(x, of.refinement), of.output)
     return F.pixel_shuffle(x, squares) + degraded, chosen

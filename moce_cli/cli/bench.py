@@ -194,7 +194,8 @@ def _measure_files(
 
     table = Table(box=None, pad_edge=False)
     for head in ("model", "size", "tiles", "s", "s/MP", "MiB", "foretold s", "foretold MiB"):
-        table.add_column(head, justify="left" if head == "model" else "right")
+        left = head == "model"
+        table.add_column(head, justify="left" if left else "right", overflow="fold")
     with console.err.status("", spinner="dots") as status:
         for model, (height, width) in product(models, sizes):
             status.update(f"{model}, {width} x {height}: from file to file")

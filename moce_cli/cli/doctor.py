@@ -30,8 +30,9 @@ def doctor(
     from moce_cli.checkpoints.catalogue import DEFAULT_MODEL
     from moce_cli.errors import DeviceError
     from moce_cli.network import PRESETS
+    from moce_cli.pictures.large import library
     from moce_cli.restoration import selfcheck
-    from moce_cli.restoration.plan import make_plan
+    from moce_cli.restoration.plan import make_plan, why_not_compiled
 
     there = runtime.available_devices()
     chosen = runtime.choose_device(device)
@@ -67,6 +68,8 @@ def doctor(
         "threads": runtime.usable_cores(),
         "memory_bytes": runtime.memory_bytes(),
         "plan": plan.to_dict(),
+        "compiled_reason": why_not_compiled(chosen),
+        "bands": library(),
         "opencv": _opencv(),
         "model": _model(DEFAULT_MODEL),
         "golden_error": {p: round(e, 6) for p, e in errors.items()},
@@ -142,6 +145,8 @@ def _show(facts: dict[str, object], errors: dict[str, float], right: dict[str, b
         "threads": facts["threads"],
         "memory": f"{memory / 2**30:.1f} GiB may be used",
         "plan": ", ".join(f"{k} {v}" for k, v in plan.items()) + " (at 24 megapixels)",
+        "compiled": f"no: {facts['compiled_reason']}",
+        "bands": facts["bands"],
         "OpenCV": facts["opencv"],
         "model": facts["model"],
     }

@@ -1,16 +1,24 @@
-"""What `moce restore --dry-run` tells: what would be done, and what it would take."""
+"""What `moce restore` tells before it begins: what would be done, and what it would take."""
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from moce_cli.cli.console import console, printable
 from moce_cli.cli.restore_tell import REASONS, names
 
 if TYPE_CHECKING:
-    from moce_cli.batch import Job
+    from moce_cli.batch import Job, Settings
+    from moce_cli.cli.machine import Machine
     from moce_cli.errors import MoceError
-    from moce_cli.restoration import Forecast
+    from moce_cli.restoration import Forecast, Restorer
+
+ANNOUNCED_TILES = 30
+"""Of one picture from which on it is told beforehand what it takes."""
+TIMED_TILES = 100
+"""And from which on a few tiles are tried for the time."""
 
 
 def planned(job: Job, forecast: Forecast | None, error: MoceError | None) -> dict[str, object]:
@@ -91,3 +99,50 @@ class Planned:
             f"network, {size(self.host_bytes)} of memory for the largest, up to "
             f"{size(self.disk_bytes)} of disk"
         )
+
+
+def tell_plan(jobs: list[Job], machine: Machine, settings: Settings, *, as_json: bool) -> None:
+    """What would be done, and what it would take; nothing is written.
+
+    Raises:
+        MoceError: the only picture can't be read, or can't be restored as it is asked for.
+    """
+    from moce_cli.batch import forecast_of
+    from moce_cli.errors import MoceError
+
+    here = machine.cluster is None and any(not job.skip for job in jobs)
+    restorer = machine.each()[0].restorer() if here else None
+    total = Planned()
+    for job in jobs:
+        forecast = error = None
+        if restorer is not None and not job.skip:
+            try:
+                forecast = forecast_of(job, restorer, settings)
+            except MoceError as failure:
+                if len(jobs) == 1:
+                    raise
+                error = failure
+        if as_json:
+            console.json(planned(job, forecast, error))
+        else:
+            console.result(printable(plan_line(job, forecast, error)))
+        total.add(forecast)
+    if len(jobs) > 1 and not as_json:
+        console.result(total.line())
+
+
+def announce(job: Job, restorer: Restorer, settings: Settings) -> None:
+    """Of a picture that takes a while, say before it begins what it will take."""
+    from moce_cli.batch import forecast_of
+    from moce_cli.errors import MoceError
+
+    if job.skip:
+        return
+    with contextlib.suppress(MoceError):  # said when its turn comes
+        forecast = forecast_of(job, restorer, settings, timed=False)
+        if forecast is None or forecast.tiles < ANNOUNCED_TILES:
+            return
+        if forecast.tiles >= TIMED_TILES:
+            forecast = forecast_of(job, restorer, settings)
+        if forecast is not None:
+            console.say(printable(f"{job.name}: {said(forecast)}"))

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from moce_cli.cli.console import console, printable
+from moce_cli.cli.console import console
 from moce_cli.cli.machine import Machine
-from moce_cli.cli.restore_plan import Planned, plan_line, planned
+from moce_cli.cli.restore_plan import announce, tell_plan
 from moce_cli.cli.restore_tell import Summary, line, row
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ def run(request: Request, settings: Settings, machine: Machine, manner: Manner) 
     work = Work(machine.model, sha256, settings.facts() | machine.facts())
     jobs = [] if request.watch else request.jobs(work)
     if manner.dry_run:
-        _tell_plan(jobs or request.jobs(work), machine, settings, manner)
+        tell_plan(jobs or request.jobs(work), machine, settings, as_json=manner.as_json)
         return
     if len(jobs) == 1:
         _check_readable(jobs[0], settings.max_pixels)  # a bad file needs no network to be refused
@@ -100,36 +100,6 @@ def run(request: Request, settings: Settings, machine: Machine, manner: Manner) 
         raise summary.failures[0].error
     if summary.failures:
         raise typer.Exit(1)
-
-
-def _tell_plan(jobs: list[Job], machine: Machine, settings: Settings, manner: Manner) -> None:
-    """What would be done, and what it would take; nothing is written.
-
-    Raises:
-        MoceError: the only picture can't be read, or can't be restored as it is asked for.
-    """
-    from moce_cli.batch import forecast_of
-    from moce_cli.errors import MoceError
-
-    here = machine.cluster is None and any(not job.skip for job in jobs)
-    restorer = machine.each()[0].restorer() if here else None
-    total = Planned()
-    for job in jobs:
-        forecast = error = None
-        if restorer is not None and not job.skip:
-            try:
-                forecast = forecast_of(job, restorer, settings)
-            except MoceError as failure:
-                if len(jobs) == 1:
-                    raise
-                error = failure
-        if manner.as_json:
-            console.json(planned(job, forecast, error))
-        else:
-            console.result(printable(plan_line(job, forecast, error)))
-        total.add(forecast)
-    if len(jobs) > 1 and not manner.as_json:
-        console.result(total.line())
 
 
 @dataclass(slots=True)
@@ -208,7 +178,10 @@ def _all(
         workers = Workers([m.restorer for m in machines], desk, stop)
         _follow(workers.run(todo), jobs, summary, manner, desk, stop)
         return None
-    pipeline = Pipeline(machine.restorer(), desk, stop)
+    restorer = machine.restorer()
+    if len(jobs) == 1 and not manner.quiet:
+        announce(jobs[0], restorer, desk.settings)
+    pipeline = Pipeline(restorer, desk, stop)
     _follow(pipeline.run(todo), jobs, summary, manner, desk, stop)
     return pipeline.busy_seconds / pipeline.wall_seconds if pipeline.wall_seconds else None
 

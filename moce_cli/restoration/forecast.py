@@ -145,7 +145,7 @@ def _picture_bytes(asked: Asked, grid: TileGrid) -> int:
     strip = row * grid.rows.size * (4 * _FLOATS_A_SAMPLE + 2 * asked.sample_bytes)
     if asked.in_bands:
         return strip + row * asked.sample_bytes * ROWS * 2 * AHEAD
-    # read, restored, packed; and read again to be compared, when the strips are gone
-    held = 2 * asked.raw_bytes * asked.frames
-    packed = int(asked.raw_bytes * asked.frames * _ENCODED_SHARE)
-    return held + max(strip, packed + asked.raw_bytes * asked.frames)
+    # read, restored, packed; and read again to be compared, when the strips are gone; Pillow has
+    # a copy of its own, with four bytes for a colour of three
+    raw = asked.raw_bytes * asked.frames
+    return 2 * raw + max(strip, int(raw * (_ENCODED_SHARE + 1 + 4 / 3)))

@@ -44,6 +44,7 @@ class Plan:
     threads: int
     precision: Precision
     compiled: bool = False
+    """See `why_not_compiled`."""
 
     def to_dict(self) -> dict[str, int | str | bool]:
         """The plan as plain JSON values; each can be given back as an option."""
@@ -52,6 +53,13 @@ class Plan:
     def grid(self, height: int, width: int) -> TileGrid:
         """The tiles of a picture."""
         return plan_tiles(height, width, tile_size=self.tile, overlap=self.overlap)
+
+
+def why_not_compiled(device: torch.device) -> str:
+    """Why no plan has the network compiled by `torch.compile`."""
+    if device.type == "cpu":
+        return "on a CPU it was measured to be no faster, after minutes of compiling"
+    return "nobody has measured yet whether it pays on such a device"
 
 
 def parse_tile(text: str) -> int | None:

@@ -110,6 +110,8 @@ def test_a_dry_run_writes_nothing(moce, photos, picture, tmp_path):
     picture(out / "1.png")
     rows = moce("restore", photos, "-o", out, "--dry-run", "--json", "--skip-existing")
     assert statuses(rows) == ["planned", "skipped", "planned", "planned", "planned"]
+    told = [json.loads(line).get("forecast", {}).get("tiles") for line in rows.stdout.splitlines()]
+    assert told == [1, None, 1, 1, 1]
     assert moce("restore", photos, "-o", out, "--dry-run").exit_code == 6
     assert made(out) == ["1.png"]
 

@@ -483,7 +483,7 @@ def test_doctor_finds_this_machine_right(moce):
     assert all(facts["golden_right"].values())
     shown = moce("doctor", "--device", "cpu")
     assert shown.exit_code == 0, shown.output
-    for word in ("device", "precision", "threads", "golden tile", "right"):
+    for word in ("device", "precision", "threads", "compiled", "bands", "golden tile", "right"):
         assert word in shown.stdout
 
 

@@ -94,6 +94,23 @@ def test_a_region_is_all_that_changes(tmp_path):
     assert changed.max(axis=0).tolist() == [169, 119]
 
 
+def test_what_it_takes_is_said_before_it_begins(tmp_path):
+    store(tmp_path / "in.png", noisy(260, 200))
+    words = ("restore", tmp_path / "in.png", "-o", tmp_path / "out.png", "--bands", "always")
+    options = ("--tile", "48", "--overlap", "12")
+    planned = moce(*words, *options, "--dry-run", "--json")
+    forecast = json.loads(planned.stdout)["forecast"]
+    assert (forecast["tiles"], forecast["in_bands"]) == (42, True)
+    assert forecast["seconds"] > 0
+    assert 2**27 < forecast["host_bytes"] < 2**31
+    assert forecast["disk_bytes"] >= 260 * 200 * 3
+    assert not (tmp_path / "out.png").exists()
+    done = moce(*words, *options)
+    assert b"42 tiles, " in done.stderr
+    assert b"of memory in bands" in done.stderr
+    assert b"tiles" not in moce(*words, *options, "--overwrite", "-q").stderr
+
+
 def test_by_a_pipe(tmp_path):
     store(tmp_path / "in.png", noisy(120, 100))
     with (tmp_path / "in.png").open("rb") as given:

@@ -1,5 +1,6 @@
 """Laws of the network."""
 
+import copy
 import subprocess
 import sys
 from dataclasses import replace
@@ -423,6 +424,38 @@ def test_the_fast_network_is_the_plain_one(batch, rows, columns, config):
         restored, chosen = plain.forward(network, degraded[i : i + 1])
         assert [b.chosen[i] for b in fast.routing] == chosen
         assert (fast.restored[i] - restored[0]).abs().max() < 1e-4 * restored.std()
+
+
+LARGEST_ERROR = {torch.float32: 1e-4, torch.bfloat16: 0.03, torch.float16: 0.01}
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.data(), st.integers(1, 3), st.integers(1, 8), st.integers(1, 8))
+@torch.inference_mode()
+def test_the_fast_network_is_the_plain_one_with_any_experts_in_any_precision(
+    data, batch, rows, columns
+):
+    """The plain network in float32 is the measure; what differs is the change to the picture."""
+    config = data.draw(st.sampled_from(SHAPES))
+    dtype = data.draw(st.sampled_from(list(LARGEST_ERROR)))
+    together = data.draw(st.booleans())
+    experts = st.integers(0, config.num_experts - 1)
+    routing = [force(data.draw(experts), config.num_experts) for _ in config.decoder_block_levels]
+    made = ours_network if config.beyond_paper else golden_network
+    network = made(config)
+    fast = copy.deepcopy(network).compute_in(dtype)
+    g = torch.Generator().manual_seed(batch * 1000 + rows * 20 + columns)
+    degraded = torch.rand(
+        batch, 3, config.downscale * rows, config.downscale * columns, generator=g
+    )
+    if together:  # decisions that come about in lockstep
+        routing = fast.restore_together(degraded.split(1))[0].routing
+    found = fast.restore(degraded, routing).restored
+    for i in range(batch):
+        one = degraded[i : i + 1]
+        wanted = plain.forward(network, one, routing)[0]
+        error = (found[i : i + 1] - wanted).square().mean().sqrt()
+        assert error < LARGEST_ERROR[dtype] * (wanted - one).square().mean().sqrt() + 1e-6
 
 
 def test_cost_and_parameters_of_the_paper():

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from moce_cli.pictures.large.facts import BandFacts
 from moce_cli.pictures.large.reader import BandReader, open_bands, why_not_bands
+from moce_cli.pictures.large.vips import library
 from moce_cli.pictures.large.writer import BandWriter, disk_bytes, why_not_written
 
 __all__ = [
@@ -16,6 +17,7 @@ __all__ = [
     "BandReader",
     "BandWriter",
     "disk_bytes",
+    "library",
     "open_bands",
     "why_not_bands",
     "why_not_written",

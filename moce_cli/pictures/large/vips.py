@@ -8,6 +8,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
+from moce_cli.errors import InputError
 from moce_cli.pictures.decode import UnsupportedError
 from moce_cli.pictures.examine import Facts
 from moce_cli.pictures.extras import needed
@@ -39,6 +40,15 @@ def vips() -> Any:  # noqa: ANN401 - a module that may be missing has no type
     module.cache_set_max(0)
     module.concurrency_set(1)
     return module
+
+
+def library() -> str:
+    """The library that decodes in bands, and its version; or how it is had."""
+    try:
+        module = vips()
+    except InputError as error:
+        return f"not usable: {error.message}; {error.hint}"
+    return f"libvips {module.version(0)}.{module.version(1)}.{module.version(2)}"
 
 
 class Stream:
