@@ -15,7 +15,7 @@ from moce_cli.pictures import Picture, encoding_of
 from moce_cli.pictures.large import BandReader
 from moce_cli.restoration.canvas import Array, Canvas
 from moce_cli.restoration.view import Sink
-from moce_cli.restoration.where import How
+from moce_cli.restoration.where import How, keeps_all
 from moce_cli.tiling import Tile
 
 ROWS = 64
@@ -83,7 +83,7 @@ class BandView:
         how: it is restored. A mask is held in memory.
 
     Raises:
-        InputError: region or mask do not fit.
+        InputError: region or mask do not fit, or keep all of the picture.
     """
 
     def __init__(self, reader: BandReader, how: How) -> None:
@@ -91,11 +91,20 @@ class BandView:
         self.height, self.width, self.channels = reader.height, reader.width, reader.channels
         one = Picture(np.zeros((1, 1, reader.channels), reader.dtype), None, reader.source)
         self._encoding, self.note = encoding_of(one)
-        how.weight(self.height, self.width, 0, 1)  # a mask of another size is refused at once
+        if not self._asks_for_anything():
+            raise keeps_all()
         self._pass: _Pass | None = None
         self._kept: deque[tuple[int, Array, Array | None]] = deque()
         self._bottom = 0  # of what was read in this pass
         self._asked: tuple[int, int, Array] | None = None
+
+    def _asks_for_anything(self) -> bool:
+        for top in range(0, self.height, ROWS):
+            bottom = min(top + ROWS, self.height)
+            weight = self._how.weight(self.height, self.width, top, bottom)
+            if weight is None or weight.any():
+                return True
+        return False
 
     def rows(self, top: int, bottom: int) -> Canvas:
         """Rows of the picture; what begins above what is kept begins a new pass over the file."""

@@ -28,7 +28,7 @@ from moce_cli.restoration.kinds import array_of, take_apart, tensor_like
 from moce_cli.restoration.passage import Passage, filling
 from moce_cli.restoration.plan import Plan, make_plan
 from moce_cli.restoration.report import Kind, Report, Result, merged
-from moce_cli.restoration.where import How, Region, surroundings
+from moce_cli.restoration.where import How, Region, keeps_all, surroundings
 from moce_cli.runtime import Precision
 from moce_cli.tiling import MULTIPLE
 
@@ -275,7 +275,7 @@ class Restorer:
         weight = how.weight(height, width)
         box = Region(0, 0, height, width) if weight is None else surroundings(weight, MULTIPLE)
         if box is None:
-            raise InputError("the mask keeps all of the picture", "restored is where it is white")
+            raise keeps_all()
         canvas = Canvas.of(
             pixels, alpha=alpha, encoding=encoding, weight=weight, strength=how.strength
         ).cut(box.top, box.left, box.height, box.width)

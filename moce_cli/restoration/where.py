@@ -171,6 +171,11 @@ class How:
         return weight
 
 
+def keeps_all() -> InputError:
+    """What is said of a mask that leaves nothing to restore."""
+    return InputError("the mask keeps all of the picture", "restored is where it is white")
+
+
 def surroundings(weight: Float, multiple: int) -> Region | None:
     """The smallest rectangle around all weights, with context; None where all are 0.
 

@@ -94,6 +94,18 @@ def test_a_region_is_all_that_changes(tmp_path):
     assert changed.max(axis=0).tolist() == [169, 119]
 
 
+def test_a_mask_that_keeps_all_is_refused(tmp_path):
+    store(tmp_path / "in.png", noisy(260, 200))
+    Image.new("L", (200, 260)).save(tmp_path / "black.png")
+    done = moce(
+        "restore", tmp_path / "in.png", "-o", tmp_path / "out.png", "--bands", "always",
+        "--tile", "64", "--mask", tmp_path / "black.png",
+    )  # fmt: skip
+    assert done.returncode == 3, done.stderr
+    assert b"the mask keeps all of the picture" in done.stderr
+    assert not (tmp_path / "out.png").exists()
+
+
 def test_what_it_takes_is_said_before_it_begins(tmp_path):
     store(tmp_path / "in.png", noisy(260, 200))
     words = ("restore", tmp_path / "in.png", "-o", tmp_path / "out.png", "--bands", "always")
