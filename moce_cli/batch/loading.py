@@ -34,6 +34,19 @@ class Loaded:
     """Of the file, where a journal is kept."""
     seconds: float
 
+    def close(self) -> None:
+        """Let go of a file that is not read after all."""
+        if isinstance(self.picture, BandReader):
+            self.picture.close()
+
+    @property
+    def unchanged(self) -> bool:
+        """Whether a file that is read in bands, step by step, is as it was; all others are read."""
+        source = self.job.source
+        if not isinstance(self.picture, BandReader) or self.stamp is None or source is None:
+            return True
+        return url_of(source) is not None or same(source, self.stamp)
+
 
 def open_picture(source: Path | None, max_pixels: int, *, whole: bool = False) -> Picture:
     """Read a picture that is known to fit; None is standard input; `whole` is as for `read`.
@@ -73,21 +86,28 @@ def load(job: Job, desk: Desk) -> Loaded | Done:
         return _load_from_pipe(job, desk)
     if url_of(job.source) is not None:
         return _load_from_elsewhere(job, job.source, desk)
+    return _load_file(job, job.source, desk)
+
+
+def _load_file(job: Job, path: Path, desk: Desk) -> Loaded | Done:
+    """From a local file, which need not have the job's name."""
     begun = time.perf_counter()
     stamp = None
     if desk.journal is not None:
         with contextlib.suppress(OSError):  # reading says it better
-            if stat.S_ISREG(job.source.stat().st_mode):
-                stamp = Stamp.of(job.source)
+            if stat.S_ISREG(path.stat().st_mode):
+                stamp = Stamp.of(path)
     settings = desk.settings
     try:
         made: Picture | BandReader | Exception | None
-        made = open_in_bands(job, job.source, settings)
+        made = open_in_bands(job, path, settings, job.name)
         if made is None:
-            made = open_picture(job.source, settings.max_pixels, whole=True)
+            made = open_picture(path, settings.max_pixels, whole=True)
     except Exception as error:
         made = error
-    if stamp is not None and not same(job.source, stamp):
+    if stamp is not None and not same(path, stamp):
+        if isinstance(made, BandReader):
+            made.close()
         # no stamp: it is not this file that failed, and the next run tries again
         made = changed(job)
         stamp = None
@@ -124,6 +144,12 @@ def _from_pipe(job: Job, desk: Desk) -> Picture | BandReader:
         reader = open_in_bands(job, part, desk.settings, name)
         return reader or read(part, max_pixels=most, name=name, whole=True)
     finally:
+        _drop(part)
+
+
+def _drop(part: Path) -> None:
+    """Nobody needs its name any more; a system that keeps what is open has it swept at the end."""
+    with contextlib.suppress(OSError):
         part.unlink(missing_ok=True)
 
 
@@ -133,12 +159,12 @@ def _load_from_elsewhere(job: Job, source: Path, desk: Desk) -> Loaded | Done:
     try:
         look = remote.fetch(source, part)
         seconds = time.perf_counter() - begun
-        loaded = load(dataclasses.replace(job, source=part), desk)
+        loaded = _load_file(job, part, desk)
     finally:
-        part.unlink(missing_ok=True)
+        _drop(part)
     stamp = loaded.stamp and Stamp(look.size_bytes, look.mtime_ns, loaded.stamp.sha256)
     seconds += loaded.seconds
-    made = dataclasses.replace(loaded, job=job, stamp=stamp, seconds=seconds)
+    made = dataclasses.replace(loaded, stamp=stamp, seconds=seconds)
     if isinstance(made, Done) and made.error is not None:
         made.error.message = made.error.message.replace(str(part), job.name)
     return made

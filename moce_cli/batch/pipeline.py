@@ -198,7 +198,9 @@ class Pipeline:
                     self.busy_seconds += ended - began
                     self.wall_seconds = ended - begun
                     if isinstance(made, Done):
-                        self._saves.put((size, _ready(replace(made, stamp=loaded.stamp))))
+                        # no stamp: it is not what was read that failed
+                        stamp = loaded.stamp if loaded.unchanged else None
+                        self._saves.put((size, _ready(replace(made, stamp=stamp))))
                     else:
                         save = self._writers.submit(_attempt, job, run.save, made, self._desk)
                         self._saves.put((size, save))
@@ -206,6 +208,7 @@ class Pipeline:
                 if isinstance(loaded, Done):
                     self._saves.put((size, _ready(loaded)))
                     continue
+                loaded.close()
             except KeyboardInterrupt:
                 pass  # raised by ourselves, after a tile
             except BaseException as error:

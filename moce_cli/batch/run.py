@@ -20,11 +20,11 @@ from moce_cli.batch.bands import Written, check_seam, restore_in_bands
 from moce_cli.batch.desk import Desk, Done, Settings
 from moce_cli.batch.jobs import Job
 from moce_cli.batch.journal import Stamp
-from moce_cli.batch.loading import Loaded, changed, same
+from moce_cli.batch.loading import Loaded, changed
 from moce_cli.batch.naming import check_inside
 from moce_cli.batch.remote import shown, url_of
 from moce_cli.batch.staging import place
-from moce_cli.errors import OutputError
+from moce_cli.errors import InputError, OutputError
 from moce_cli.pictures import Picture, format_for, write
 from moce_cli.pictures.large import BandReader
 
@@ -53,14 +53,8 @@ def restore(loaded: Loaded, restorer: Restorer, desk: Desk, progress: Progress |
     begun = time.perf_counter()
     job, picture, settings = loaded.job, loaded.picture, desk.settings
     if isinstance(picture, BandReader):
-        part = _part(job, desk)
-        with _about(job.target, part):
-            made, report = restore_in_bands(picture, part, job, restorer, settings, progress)
-        if loaded.stamp is not None and job.source is not None:
-            local = url_of(job.source) is None
-            if local and not same(job.source, loaded.stamp):
-                part.unlink(missing_ok=True)
-                raise changed(job)
+        with picture:
+            made, report = _in_bands(loaded, picture, restorer, desk, progress)
     else:
         result = restorer.restore(
             picture,
@@ -74,6 +68,24 @@ def restore(loaded: Loaded, restorer: Restorer, desk: Desk, progress: Progress |
         check_seam(job, report, settings)
     seconds = loaded.seconds + time.perf_counter() - begun
     return Restored(job, made, report, loaded.stamp, seconds)
+
+
+def _in_bands(
+    loaded: Loaded, reader: BandReader, restorer: Restorer, desk: Desk, progress: Progress | None
+) -> tuple[Written, Report]:
+    job = loaded.job
+    part = _part(job, desk)
+    with _about(job.target, part):
+        try:
+            made = restore_in_bands(reader, part, job, restorer, desk.settings, progress)
+        except InputError as error:
+            if loaded.unchanged:
+                raise
+            raise changed(job) from error
+    if not loaded.unchanged:
+        part.unlink(missing_ok=True)
+        raise changed(job)
+    return made
 
 
 def _part(job: Job, desk: Desk) -> Path:

@@ -1,5 +1,6 @@
 """Laws of the pipeline: every job has one end, in order; nothing half done; steps overlap."""
 
+import dataclasses
 import os
 import threading
 import time
@@ -7,7 +8,17 @@ import time
 import pytest
 from networks import restorer
 
-from moce_cli.batch import Began, Done, Pipeline, Resume, Tiles, Wanted, list_jobs, read_book
+from moce_cli.batch import (
+    Began,
+    Done,
+    Pipeline,
+    Resume,
+    Settings,
+    Tiles,
+    Wanted,
+    list_jobs,
+    read_book,
+)
 from moce_cli.batch import loading as reading
 from moce_cli.batch import run as steps
 from moce_cli.errors import InputError, OutputError, OutputExistsError
@@ -70,6 +81,48 @@ def test_stopping_ends_after_the_tile_and_leaves_nothing_half_done(tmp_path, pic
     assert after <= 3, "those that were on their way"
     made = {p.name for p in (tmp_path / "out").glob("[!.]*")}
     assert made == {d.job.target.name for d in done}
+
+
+@pytest.fixture
+def banded(desk):
+    pytest.importorskip("pyvips")
+    return dataclasses.replace(desk, settings=Settings(bands="always"))
+
+
+def test_a_picture_in_bands_that_changes_meanwhile_is_tried_again(
+    tmp_path, picture, network, banded, monkeypatch
+):
+    picture(tmp_path / "in" / "0.png")
+    jobs, through = jobs_in(tmp_path / "in", tmp_path / "out"), steps.restore_in_bands
+
+    def meanwhile(*arguments):
+        os.utime(jobs[0].source, (1, 1))
+        return through(*arguments)
+
+    monkeypatch.setattr(steps, "restore_in_bands", meanwhile)
+    (done,) = ends(Pipeline(network, banded, threading.Event()).run(jobs))
+    assert "changed while it was read" in done.error.message
+    assert list((tmp_path / "out").glob("**/*.png")) == []
+    (again,) = Resume(read_book(banded.journal.path), banded.work).settle(jobs)
+    assert again.skip == "", "what failed is not what is there"
+
+
+def test_files_that_are_open_in_bands_are_closed_when_all_stops(
+    folder, tmp_path, network, banded, monkeypatch
+):
+    opened, stop, open_in_bands = [], threading.Event(), reading.open_in_bands
+
+    def noted(*arguments):
+        opened.append(open_in_bands(*arguments))
+        return opened[-1]
+
+    monkeypatch.setattr(reading, "open_in_bands", noted)
+    for event in Pipeline(network, banded, stop).run(jobs_in(folder, tmp_path / "out")):
+        if isinstance(event, Began):
+            while len(opened) < 3:
+                time.sleep(0.01)
+            stop.set()
+    assert all(reader._file.closed for reader in opened)
 
 
 def test_an_endless_stream_of_jobs_is_taken_as_it_comes(folder, tmp_path, network, desk):

@@ -87,6 +87,18 @@ def test_a_bad_picture_is_named_by_its_url_and_the_rest_goes_on(moce, store):
     assert [r["status"] for r in rows(again)] == ["skipped", "failed", "skipped"]
 
 
+def test_a_picture_in_bands_that_is_damaged_is_named_by_its_url(moce, store):
+    pytest.importorskip("pyvips")
+    system, root, base = store
+    whole = system.cat_file(f"{root}/photos/b.png")
+    system.pipe_file(f"{root}/photos/b.png", whole[:900] + bytes(900) + whole[1800:])
+    result = moce("restore", f"{base}/photos", "-o", f"{base}/out", "--json", "--bands", "always")
+    assert result.exit_code == 1
+    message = rows(result)[1]["error"]["message"]
+    assert message.startswith(f"{base}/photos/b.png")
+    assert ".moce-" not in message
+
+
 def test_one_file_a_pattern_a_template_and_a_local_folder(moce, store, picture, tmp_path):
     system, root, base = store
     assert moce("restore", f"{base}/photos/a.png", "-o", f"{base}/one/x.png").exit_code == 0
