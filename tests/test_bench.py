@@ -153,6 +153,9 @@ def test_the_start_falls_into_parts():
         (["--model", "nothing"], 4),
         (["--picture", "nothing.png"], 3),
         (["--plot", "."], 6),
+        (["--files", "--model", "nothing"], 4),
+        (["--files", "--tile", "64", "--tile", "128"], 2),
+        (["--files", "--plot", "plot.png"], 2),
     ],
 )
 def test_bad_options(words, code, tmp_path, monkeypatch):
@@ -170,6 +173,20 @@ def test_files_are_measured_with_what_was_foretold():
     assert row.peak_bytes > 2**27, "torch alone takes more"
     assert 0.5 < row.foretold_bytes / row.peak_bytes < 2
     assert row.to_dict()["seconds_per_megapixel"] == pytest.approx(row.seconds / 0.12)
+
+
+def test_files_are_measured_as_it_is_asked_for(monkeypatch):
+    asked = []
+
+    def measured(model, *, height, width, runs, options):
+        asked.append((height, width, runs, *options))
+        raise MoceError("enough")
+
+    monkeypatch.setattr("moce_cli.bench.measure_file", measured)
+    words = ["--tile", "64", "--precision", "fp32", "--overlap", "8", "--batch", "2"]
+    CliRunner().invoke(app, ["bench", "--files", "--size", "30x20", "--threads", "1", *words])
+    expected = ("--device", "auto", "--threads", "1", *words)
+    assert asked == [(20, 30, 5, *expected)]
 
 
 def test_a_picture_in_strips_is_the_same_as_in_one_piece():

@@ -71,8 +71,8 @@ def measure_file(
         options: further ones of `moce restore`.
 
     Raises:
-        MoceError: the command failed; or a large picture can't be written, for want of the extra
-            `large`.
+        MoceError: the command failed, with its exit code; or a large picture can't be written, for
+            want of the extra `large`.
     """
     with tempfile.TemporaryDirectory() as folder:
         source, target = Path(folder, "in.jpg"), Path(folder, "out.jpg")
@@ -132,6 +132,8 @@ def _run(command: Sequence[str]) -> tuple[float, int, dict[str, Any]]:
             line = process.stdout.read()  # one line fits a pipe
         errors.seek(0)
         if process.returncode:
-            said = errors.read().strip()
-            raise MoceError(f"moce restore ended with {process.returncode}: {said}")
+            said = " ".join(errors.read().split())
+            error = MoceError(f"moce restore ended with {process.returncode}: {said}")
+            error.exit_code = max(1, process.returncode)  # below 0 is a signal
+            raise error
     return seconds, peak, json.loads(line)

@@ -122,6 +122,11 @@ def bench(
         raise UsageError(f"{baseline!r} is no baseline", "--baseline takes plain or none")
     wanted = [parse_size(size) for size in sizes]
     sides = [parse_tile(tile) for tile in tiles]
+    if files and (len(tiles) > 1 or len(precisions) > 1 or picture or plot or start):
+        raise UsageError(
+            "--files takes one --tile and one --precision, and no --picture, --plot or --start",
+            "measure files by a command of their own",
+        )
     if plot:
         check_outputs([plot], overwrite=overwrite)
 
@@ -133,7 +138,10 @@ def bench(
     cores = threads or runtime.usable_cores()
     words = ["--device", device, "--threads", str(cores)]
     if files:
-        _measure_files(models, wanted, runs, [*words, "--tile", tiles[0]], as_json=as_json)
+        words += ["--tile", tiles[0], "--precision", precisions[0]]
+        for name, number in (("--overlap", overlap), ("--batch", batch)):
+            words += [] if number is None else [name, str(number)]
+        _measure_files(models, wanted, runs, words, as_json=as_json)
         return
     widths = {model: load_model(model).config.width for model in models}
     floors: dict[str, Floor] = {}
