@@ -109,9 +109,14 @@ def usable_cores() -> int:
 
 
 def use_threads(threads: int | None) -> None:
-    """Let torch compute with so many threads in this process; None takes the usable cores."""
+    """Let torch compute with so many threads in this process; None takes the usable cores.
+
+    Raises:
+        UsageError: a number that cannot work.
+    """
     import torch
 
+    check_threads(threads)
     torch.set_num_threads(threads or usable_cores())
 
 

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from moce_cli import runtime
+from moce_cli.errors import UsageError
 
 
 @pytest.fixture
@@ -108,6 +109,13 @@ def test_a_process_on_one_core_takes_one_thread():
         check=True,
     )
     assert json.loads(seen.stdout) == [1, 1, 1]
+
+
+@pytest.mark.parametrize("threads", [0, -1, 513])
+def test_threads_that_cannot_work_never_reach_torch(threads, monkeypatch):
+    monkeypatch.setattr(torch, "set_num_threads", lambda _: pytest.fail("it was told"))
+    with pytest.raises(UsageError, match="threads cannot work"):
+        runtime.use_threads(threads)
 
 
 def test_threads_are_obeyed_beyond_the_cores():
