@@ -95,7 +95,8 @@ class Planned:
     def line(self) -> str:
         """In a line; memory is that of the picture that needs most."""
         return (
-            f"{self.pictures} pictures: {self.tiles} tiles, about {duration(self.seconds)} of the "
+            f"{self.pictures} picture{'s' if self.pictures > 1 else ''}: {self.tiles} "
+            f"tile{'s' if self.tiles > 1 else ''}, about {duration(self.seconds)} of the "
             f"network, {size(self.host_bytes)} of memory for the largest, up to "
             f"{size(self.disk_bytes)} of disk"
         )
@@ -127,7 +128,7 @@ def tell_plan(jobs: list[Job], machine: Machine, settings: Settings, *, as_json:
         else:
             console.result(printable(plan_line(job, forecast, error)))
         total.add(forecast)
-    if len(jobs) > 1 and not as_json:
+    if len(jobs) > 1 and total.pictures and not as_json:
         console.result(total.line())
 
 

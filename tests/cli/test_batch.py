@@ -114,6 +114,10 @@ def test_a_dry_run_writes_nothing(moce, photos, picture, tmp_path):
     assert told == [1, None, 1, 1, 1]
     assert moce("restore", photos, "-o", out, "--dry-run").exit_code == 6
     assert made(out) == ["1.png"]
+    for i in (0, 2, 3, 4):
+        picture(out / f"{i}.png")
+    nothing = moce("restore", photos, "-o", out, "--dry-run", "--skip-existing")
+    assert len(nothing.stdout.splitlines()) == 5, "no sum of nothing"
 
 
 def test_fail_fast_stops_at_the_first_failure(moce, photos, picture, tmp_path):
