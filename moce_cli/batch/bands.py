@@ -17,6 +17,7 @@ from moce_cli.pictures.large import (
     why_not_bands,
     why_not_written,
 )
+from moce_cli.pictures.memory import fits
 
 if TYPE_CHECKING:
     from moce_cli.batch.desk import Settings
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
 Bands = Literal["auto", "always", "never"]
 FROM_PIXELS = 50_000_000
-"""`auto`: smaller pictures are held in memory."""
+"""`auto`: smaller pictures are held in memory, where they fit."""
 MEMORY_ROWS = 1024
 """As many rows as a picture in bands has in memory, decoded, at most."""
 
@@ -71,7 +72,8 @@ def in_bands(job: Job, path: Path, settings: Settings, name: str | None = None) 
     if not regular:
         return False
     header = probe(path, max_pixels=settings.max_pixels, name=name)
-    if settings.bands == "auto" and header.height * header.width < FROM_PIXELS:
+    small = header.height * header.width < FROM_PIXELS
+    if settings.bands == "auto" and small and fits(header.height, header.width, header.depth):
         return False
     reason = why_not_bands(header) or why_not_written(output_format(job, header.format))
     if reason is not None and settings.bands == "always":

@@ -44,7 +44,8 @@ BandsText = Annotated[
     typer.Option(
         "--bands",
         metavar="auto|always|never",
-        help="Never hold a PNG, JPEG or TIFF whole in memory; auto: from 50 megapixels on.",
+        help="Never hold a PNG, JPEG or TIFF whole in memory; auto: from 50 megapixels on, "
+        "or what memory can't hold.",
         rich_help_panel="Machine",
     ),
 ]

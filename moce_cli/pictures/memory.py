@@ -11,6 +11,11 @@ def picture_bytes(height: int, width: int, depth: int) -> int:
     return 4 * height * width * 3 * (1 if depth <= 8 else 2 if depth <= 16 else 4)
 
 
+def fits(height: int, width: int, depth: int) -> bool:
+    """Whether this machine can hold a picture."""
+    return picture_bytes(height, width, depth) <= memory_bytes()
+
+
 def check_fits(name: str, height: int, width: int, depth: int, hint: str) -> None:
     """Refuse a picture that this machine cannot hold, before it is read.
 
