@@ -93,10 +93,11 @@ class Upsample(nn.Module):
 
 
 def pointwise(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    """A 1x1 convolution of `(B, H, W, C)` by a matrix.
+    """A 1x1 convolution of `(B, H, W, C)` by a matrix, in the matrix's precision.
 
     A matrix product spends another pass on its bias; a convolution does not.
     """
+    x = x.to(weight.dtype)
     if bias is None:
         return F.linear(x, weight)
     return F.conv2d(x.permute(0, 3, 1, 2), weight[:, :, None, None], bias).permute(0, 2, 3, 1)
@@ -187,11 +188,11 @@ def attend_and_project(
     weights = channel_attention_weights(q, k, temperature)
     heads = weights.shape[1]
     outer = project.weight.float().view(c, heads, c // heads)
-    matrix = torch.einsum("ohi,bhij->bohj", outer, weights).reshape(b, c, c).to(v.dtype)
-    bias = bias_of(project)
+    matrix = torch.einsum("ohi,bhij->bohj", outer, weights).reshape(b, c, c)
+    matrix, bias = matrix.to(project.weight.dtype), bias_of(project)
     if b == 1:
         return pointwise(value, matrix[0], bias)
-    out = torch.bmm(v, matrix.transpose(1, 2))
+    out = torch.bmm(v.to(matrix.dtype), matrix.transpose(1, 2))
     return (out if bias is None else out + bias).view(b, h, w, c)
 
 

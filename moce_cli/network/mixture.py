@@ -49,7 +49,7 @@ def run_chosen(
             total = term if total is None else total + term
         assert total is not None
         return total
-    total = torch.zeros_like(like)
+    total = None
     for expert_id in sorted({e for row in routing.chosen for e in row}):
         pairs = [
             (sample, row.index(expert_id))
@@ -57,11 +57,13 @@ def run_chosen(
             if expert_id in row
         ]
         samples = torch.tensor([sample for sample, _ in pairs], device=like.device)
-        term = run(expert_id, samples).to(total.dtype)
+        term = run(expert_id, samples)
+        total = term.new_zeros(like.shape) if total is None else total
         if gates is not None:
             ranks = torch.tensor([rank for _, rank in pairs], device=like.device)
             term = term * gates[samples, ranks]
         total = total.index_add(0, samples, term)
+    assert total is not None
     return total
 
 
