@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from types import TracebackType
 from typing import Self, TypeVar
 
@@ -49,7 +49,9 @@ class Crew:
         if self._pool is None:
             with torch.inference_mode():
                 return [step(item) for item in items]
-        return [future.result() for future in [self._submit(step, item) for item in items]]
+        futures = [self._submit(step, item) for item in items]
+        wait(futures)  # when one has failed, none is at work any more
+        return [future.result() for future in futures]
 
     def stream(self, step: Callable[[Given], Made], items: Iterable[Given]) -> Iterator[Made]:
         """The results in order; a few are computed ahead of those that are asked for."""

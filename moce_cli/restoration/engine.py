@@ -20,13 +20,7 @@ from moce_cli.restoration.plan import Plan, sample_size, workers_for
 from moce_cli.restoration.report import Tally
 from moce_cli.restoration.view import Sink, View, Work, lowered
 from moce_cli.runtime import Precision, torch_dtype
-from moce_cli.tiling import (
-    BandBlender,
-    SeamMeter,
-    Tile,
-    TileGrid,
-    sample_tiles,
-)
+from moce_cli.tiling import BandBlender, SeamMeter, Tile, TileGrid, sample_tiles
 
 log = logging.getLogger(__name__)
 
@@ -108,10 +102,10 @@ class Engine:
                     progress(min(tally.tiles, total), total)
 
             try:
-                with self.crew(plan, len(asked)) as crew:
+                with self.crew(plan, grid, len(asked)) as crew:
                     ready: dict[Tile, Float] = {}
                     if pinned is None:
-                        pinned, ready = self._pin(work, routing, tally, crew)
+                        pinned, ready = self._pin(work, routing, tally, crew, notes)
                         on_tiles()
                     seam.follow(grid, start)
                     for band, rows, at in self._bands(work, pinned, tally, ready, crew, on_tiles):
@@ -142,13 +136,14 @@ class Engine:
         log.warning(notes[-1])
         return plan
 
-    def crew(self, plan: Plan, tiles: int) -> Crew:
-        """Who computes so many tiles."""
-        cpu = self.device.type == "cpu"
-        return Crew(workers_for(plan.threads, tiles) if cpu else 1, plan.threads)
+    def crew(self, plan: Plan, grid: TileGrid, tiles: int) -> Crew:
+        """Who computes so many tiles of a grid."""
+        h, w = grid.rows.size, grid.columns.size
+        workers = workers_for(self.config, plan, self.device, height=h, width=w, tiles=tiles)
+        return Crew(workers, plan.threads)
 
     def _pin(
-        self, work: Work, routing: str, tally: Tally, crew: Crew
+        self, work: Work, routing: str, tally: Tally, crew: Crew, notes: list[str]
     ) -> tuple[Routing | None, dict[Tile, Float]]:
         """The routing for all tiles, and those that are restored already.
 
@@ -182,12 +177,17 @@ class Engine:
         work.drop(sample[-1].top)
         while True:
             try:
-                restored, pinned = self.run(seen, None, turns=tally.turns, together=work.batch)
+                restored, pinned = self.run(
+                    seen, None, turns=tally.turns, together=work.batch, each=crew.map
+                )
                 break
             except RuntimeError as error:
                 if not is_out_of_memory(error) or len(seen) == 1:
                     raise
                 seen = seen[: len(seen) // 2]
+                told = f"out of memory on {self.device}: no more than {len(seen)} tiles were asked"
+                notes.append(f"{told} which experts run")
+                log.warning(notes[-1])
         tally.decisions(pinned)
         tally.cost(grid.rows.size, grid.columns.size, pinned, len(seen))
         return pinned, dict(zip(sample, restored, strict=False))  # of those that fitted

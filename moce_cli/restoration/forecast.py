@@ -11,6 +11,7 @@ import time
 from dataclasses import asdict, dataclass
 
 import numpy as np
+import torch
 
 from moce_cli.network import MoCEIRConfig
 from moce_cli.restoration.bands import AHEAD, ROWS
@@ -102,7 +103,7 @@ def forecast(
     asked: Asked,
     *,
     idle_bytes: int,
-    on_cpu: bool,
+    device: torch.device,
     seconds_a_tile: float | None,
 ) -> Forecast:
     """Add up what a picture takes.
@@ -112,12 +113,12 @@ def forecast(
         plan: for a picture of this size.
         asked: the picture.
         idle_bytes: that the process held before its first tile, the network among them.
-        on_cpu: the network's memory is the host's.
+        device: that computes; a CPU's memory is the host's.
         seconds_a_tile: see `tile_seconds`; None if no tile was tried.
     """
     grid = plan.grid(asked.height, asked.width)
     tiles = len(grid)
-    network = _network_bytes(config, plan, grid, on_cpu=on_cpu)
+    network, on_cpu = _network_bytes(config, plan, grid, device), device.type == "cpu"
     host = idle_bytes + _SCATTERED_BYTES + _picture_bytes(asked, grid)
     seconds = (
         None if seconds_a_tile is None else tiles * asked.frames * asked.turns * seconds_a_tile
@@ -132,10 +133,10 @@ def forecast(
     )
 
 
-def _network_bytes(config: MoCEIRConfig, plan: Plan, grid: TileGrid, *, on_cpu: bool) -> int:
-    height, width = grid.rows.size, grid.columns.size
-    workers = workers_for(plan.threads, len(grid)) if on_cpu else 1
-    waiting, running = at_once(plan.batch, workers, height, width, len(grid))
+def _network_bytes(config: MoCEIRConfig, plan: Plan, grid: TileGrid, device: torch.device) -> int:
+    height, width, tiles = grid.rows.size, grid.columns.size, len(grid)
+    workers = workers_for(config, plan, device, height=height, width=width, tiles=tiles)
+    waiting, running = at_once(plan.batch, workers, height, width, tiles)
     return network_bytes(config, height, width, plan.precision, waiting=waiting, running=running)
 
 

@@ -14,6 +14,7 @@ import torch
 from moce_cli import runtime
 from moce_cli.checkpoints import Checkpoint, build
 from moce_cli.errors import MoceError
+from moce_cli.restoration.backoff import is_out_of_memory
 from moce_cli.restoration.canvas import Array, Canvas
 from moce_cli.restoration.engine import Engine, NotFiniteError, Outcome, Progress
 from moce_cli.restoration.forecast import Asked, Forecast, forecast, tile_seconds
@@ -22,6 +23,7 @@ from moce_cli.restoration.report import Report
 from moce_cli.restoration.view import Sink, View
 from moce_cli.restoration.where import How
 from moce_cli.runtime import Precision
+from moce_cli.tiling import TileGrid
 
 log = logging.getLogger(__name__)
 
@@ -49,7 +51,7 @@ class Passage:
         self._engines: dict[Precision, Engine] = {}
         self.idle_bytes = 0
         """Of the process, once a network was built and before it ran; 0 before."""
-        self._seconds: dict[tuple[Precision, int, int], float] = {}
+        self._seconds: dict[tuple[Precision, int, int], float | None] = {}
         if device.type == "cpu":
             runtime.keep_freed_memory()
 
@@ -98,7 +100,10 @@ class Passage:
         return self._engines[precision]
 
     def forecast(self, plan: Plan, asked: Asked, *, timed: bool) -> Forecast:
-        """What a picture will take; a tile is tried once for each size, if it is to be timed."""
+        """What a picture will take; a tile is tried once for each size, if it is to be timed.
+
+        No time is told where the tile comes to nothing: restoring goes on with other plans.
+        """
         grid = plan.grid(asked.height, asked.width)
         engine = self.engine(plan.precision)
         seconds = None
@@ -106,15 +111,14 @@ class Passage:
             key = plan.precision, grid.rows.size, grid.columns.size
             if key not in self._seconds:
                 torch.set_num_threads(self._threads)
-                with engine.crew(plan, len(grid)) as crew:
-                    self._seconds[key] = tile_seconds(engine, crew, *key[1:])
+                self._seconds[key] = _tried(engine, plan, grid)
             seconds = self._seconds[key]
         return forecast(
             self._checkpoint.config,
             plan,
             asked,
             idle_bytes=self.idle_bytes,
-            on_cpu=self.device.type == "cpu",
+            device=self.device,
             seconds_a_tile=seconds,
         )
 
@@ -165,6 +169,18 @@ class Passage:
         except NotFiniteError:
             return None, "values that are no numbers"
         return (None if outcome.complaint else outcome), outcome.complaint
+
+
+def _tried(engine: Engine, plan: Plan, grid: TileGrid) -> float | None:
+    try:
+        with engine.crew(plan, grid, len(grid)) as crew:
+            return tile_seconds(engine, crew, grid.rows.size, grid.columns.size)
+    except NotFiniteError:
+        return None
+    except RuntimeError as error:
+        if not is_out_of_memory(error):
+            raise
+        return None
 
 
 @contextlib.contextmanager

@@ -99,9 +99,33 @@ def network_bytes(
     return _FIXED_BYTES + each * config.width * pixels
 
 
-def workers_for(threads: int, tiles: int) -> int:
-    """How many tiles a CPU computes at once, each with a share of the threads."""
-    return max(1, min(threads, tiles, MOST_WORKERS))
+def workers_for(
+    config: MoCEIRConfig, plan: Plan, device: torch.device, *, height: int, width: int, tiles: int
+) -> int:
+    """How many batches a CPU computes at once, as far as memory allows; another device one.
+
+    Each has an equal share of the threads, and no more than a fifth of them is left idle.
+
+    Args:
+        config: of the network.
+        plan: of which batch, threads and precision count.
+        device: that computes.
+        height: of a tile.
+        width: of a tile.
+        tiles: in all.
+    """
+    if device.type != "cpu":
+        return 1
+    threads, budget = plan.threads, device_memory_bytes(device) * MEMORY_SHARE
+    for workers in range(min(threads, tiles, MOST_WORKERS), 1, -1):
+        if 5 * workers * (threads // workers) < 4 * threads:
+            continue
+        waiting, running = at_once(plan.batch, workers, height, width, tiles)
+        if budget >= network_bytes(
+            config, height, width, plan.precision, waiting=waiting, running=running
+        ):
+            return workers
+    return 1
 
 
 def at_once(batch: int, workers: int, height: int, width: int, tiles: int) -> tuple[int, int]:
@@ -162,7 +186,8 @@ def make_plan(
         """Memory of the most that goes through the network at once."""
         h, w = (min(side, length) if side else length for length in (height, width))
         tiles = 1 if (h, w) == (height, width) else 2**30
-        workers = workers_for(threads, tiles) if device.type == "cpu" else 1
+        tried = Plan(side, 0, most, threads, precision)
+        workers = workers_for(config, tried, device, height=h, width=w, tiles=tiles)
         waiting, running = at_once(most, workers, h, w, tiles)
         return network_bytes(config, h, w, precision, waiting=waiting, running=running)
 

@@ -7,6 +7,7 @@ import torch
 from networks import SMALL, restorer
 
 from moce_cli.restoration import Asked
+from moce_cli.restoration.engine import NotFiniteError
 from moce_cli.restoration.forecast import forecast
 from moce_cli.restoration.plan import make_plan
 
@@ -16,7 +17,8 @@ def foretold(asked, seconds=None):
         SMALL, torch.device("cpu"), height=asked.height, width=asked.width, tile=64, overlap=8,
         batch=None, threads=2, precision="fp32",
     )  # fmt: skip
-    return forecast(SMALL, plan, asked, idle_bytes=2**28, on_cpu=True, seconds_a_tile=seconds)
+    cpu = torch.device("cpu")
+    return forecast(SMALL, plan, asked, idle_bytes=2**28, device=cpu, seconds_a_tile=seconds)
 
 
 def test_memory_in_bands_follows_the_width():
@@ -48,3 +50,13 @@ def test_a_restorer_tries_a_tile_once_for_each_size():
     assert first.tiles == len(made.plan_for(200, 300).grid(200, 300))
     assert made.forecast(Asked(200, 300)).seconds == first.seconds
     assert made.forecast(Asked(50, 50), timed=False).seconds is None
+
+
+@pytest.mark.parametrize("error", [NotFiniteError, torch.OutOfMemoryError])
+def test_a_tile_that_comes_to_nothing_has_no_time(error, monkeypatch):
+    def failing(*_, **__):
+        raise error
+
+    monkeypatch.setattr("moce_cli.restoration.engine.Engine.run", failing)
+    told = restorer(tile=64, overlap=8).forecast(Asked(200, 300))
+    assert (told.seconds, told.tiles) == (None, 24)

@@ -1,5 +1,7 @@
 """Laws of restoring one picture."""
 
+import threading
+
 import numpy as np
 import pytest
 import torch
@@ -13,7 +15,14 @@ from moce_cli.errors import DeviceError, InputError, MoceError, UsageError
 from moce_cli.network import MoCEIR
 from moce_cli.network.cost import forward_cost
 from moce_cli.restoration import engine as engine_module
-from moce_cli.restoration.plan import at_once, make_plan, network_bytes, sample_size
+from moce_cli.restoration.plan import (
+    Plan,
+    at_once,
+    make_plan,
+    network_bytes,
+    sample_size,
+    workers_for,
+)
 from moce_cli.restoration.selfcheck import TOLERANCE, convolution_is_right, golden_error
 from moce_cli.tiling import sample_tiles
 
@@ -99,10 +108,33 @@ def test_the_memory_needed_grows_with_the_tile():
     assert peaks == sorted(peaks)
 
 
-def needed(batch, side):
+def needed(batch, side, workers=2):
     """Of a sample of tiles in float32."""
-    waiting, running = at_once(batch, 2, side, side, 1000)
+    waiting, running = at_once(batch, workers, side, side, 1000)
     return network_bytes(SMALL, side, side, "fp32", waiting=waiting, running=running)
+
+
+def workers(threads, side, tiles=1000):
+    plan = Plan(side, 16, 1, threads, "fp32")
+    cpu = torch.device("cpu")
+    return workers_for(SMALL, plan, cpu, height=side, width=side, tiles=tiles)
+
+
+def test_several_tiles_at_once_leave_few_threads_idle(monkeypatch):
+    monkeypatch.setattr("moce_cli.restoration.plan.device_memory_bytes", lambda _: 2**40)
+    found = {threads: workers(threads, 64) for threads in range(1, 65)}
+    assert all(n * (threads // n) >= 0.8 * threads for threads, n in found.items())
+    assert [found[n] for n in (1, 2, 3, 4, 6, 7, 16, 64)] == [1, 2, 3, 4, 3, 3, 4, 4]
+    assert workers(4, 64, tiles=1) == 1
+
+
+def test_fewer_tiles_at_once_where_memory_is_small(monkeypatch):
+    """A tile that was asked for is not refused for the sake of several at once."""
+    for memory, expected in ((2**30, 4), (2**28, 2), (2**27, 1)):
+        monkeypatch.setattr("moce_cli.restoration.plan.device_memory_bytes", lambda _, m=memory: m)
+        assert workers(4, 256) == expected
+        made = Restorer(checkpoint(), device="cpu", precision="fp32", tile=256, threads=4)
+        assert made.plan_for(2000, 2000).tile == 256
 
 
 def test_a_tile_that_cannot_fit_is_refused_before_it_runs(monkeypatch):
@@ -305,6 +337,16 @@ def test_out_of_memory_halves_the_tile_and_keeps_what_is_finished(monkeypatch, e
     assert len(sizes) - 4 < len(result.report.plan.grid(200, 100))
 
 
+def test_all_tiles_are_computed_by_the_crew():
+    made, names = restorer(tile=64, overlap=16), set()
+    network = made._passage.engine("fp32").network
+    network.embed.register_forward_hook(
+        lambda *_: names.add(threading.current_thread().name.split("_")[0])
+    )
+    made.restore(noise(200, 100))
+    assert names == {"moce-tile"}, "also those that decide which experts run"
+
+
 def test_other_errors_are_not_taken_for_it(monkeypatch):
     def failing(*_, **__):
         raise RuntimeError("shapes do not match")
@@ -331,6 +373,7 @@ def test_out_of_memory_while_pinning_asks_fewer_and_then_smaller_tiles(monkeypat
     assert result.report.plan.tile == 32
     assert asked[0][0] > 1
     assert asked == sorted(asked, key=lambda a: -a[1])
+    assert "tiles were asked which experts run" in result.report.notes[0]
 
 
 def test_out_of_memory_at_the_smallest_tile_is_an_error(monkeypatch):
@@ -390,7 +433,7 @@ def test_the_plan_depends_on_memory_that_may_be_used(monkeypatch):
     for memory in (2**40, 2**27, 2**26):
         monkeypatch.setattr("moce_cli.restoration.plan.device_memory_bytes", lambda _, m=memory: m)
         plan = make_plan(SMALL, device, height=4000, width=6000, **options)
-        assert needed(plan.batch, plan.tile) <= memory / 2
+        assert needed(plan.batch, plan.tile, workers(2, plan.tile)) <= memory / 2
         seen.append(plan.tile)
     assert seen[0] > seen[2]
     monkeypatch.setattr("moce_cli.restoration.plan.device_memory_bytes", lambda _: 1000)
