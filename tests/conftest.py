@@ -21,11 +21,14 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 @pytest.fixture(autouse=True)
 def _usual_log_level():
-    """A command that was told to be quiet leaves the next test's warnings alone."""
-    ours = logging.getLogger("moce_cli")
-    level = ours.level
+    """A command leaves the next test's warnings alone, and no stream that is closed by then."""
+    ours, root = logging.getLogger("moce_cli"), logging.getLogger()
+    level, handlers = ours.level, list(root.handlers)
     yield
     ours.setLevel(level)
+    for handler in root.handlers[:]:
+        if handler not in handlers:
+            root.removeHandler(handler)
 
 
 @pytest.fixture(autouse=True, scope="session")

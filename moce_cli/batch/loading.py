@@ -21,7 +21,7 @@ from moce_cli.batch.remote import url_of
 from moce_cli.errors import InputError
 from moce_cli.pictures import Picture, probe, read, spool
 from moce_cli.pictures.large import BandReader, why_not_bands
-from moce_cli.pictures.memory import check_fits
+from moce_cli.pictures.memory import check_fits, fits
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,10 +59,11 @@ def open_picture(source: Path | None, max_pixels: int, *, whole: bool = False) -
         return read(standard_input(), max_pixels=max_pixels, name="standard input", whole=whole)
     header = probe(source, max_pixels=max_pixels)
     rows = header.height * (header.frames if whole else 1)
-    reason = why_not_bands(header)
-    told = f", but {reason}" if reason else " (--bands auto)"
-    hint = f"moce restore takes large pictures in bands{told}"
-    check_fits(str(source), rows, header.width, header.depth, hint)
+    if not fits(rows, header.width, header.depth):
+        reason = why_not_bands(header)
+        told = f", but {reason}" if reason else " (--bands auto)"
+        hint = f"moce restore takes large pictures in bands{told}"
+        check_fits(str(source), rows, header.width, header.depth, hint)
     return read(source, max_pixels=max_pixels, whole=whole)
 
 

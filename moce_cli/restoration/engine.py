@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -206,19 +205,25 @@ class Engine:
         blender = BandBlender(grid, work.view.channels)
         nothing = np.zeros((grid.rows.size, grid.columns.size, work.view.channels), np.float32)
         done = dict(ready)
-        left = [tile for tile in grid if tile in work.asked and tile not in done]
+        left = {tile for tile in work.asked if tile not in done}
+        finished = -1
 
         def batches() -> Iterator[tuple[list[Tile], list[Float]]]:
-            for _, group in itertools.groupby(left, key=lambda tile: tile.top):
-                row = list(group)
+            for top in grid.rows.starts:
+                row = [tile for tile in grid.row(top) if tile in left]
                 for at in range(0, len(row), work.batch):
                     some = row[at : at + work.batch]
                     yield some, [work.seen(tile) for tile in some]
+                if not row and top > finished:
+                    work.strip(top)  # in order: a file would be read from its top again
+                    yield [], []
 
         def step(
             given: tuple[list[Tile], list[Float]],
         ) -> tuple[list[Tile], list[Float], Routing]:
             tiles, seen = given
+            if not tiles:
+                return [], [], []
             return tiles, *self.run(seen, pinned, turns=tally.turns)
 
         results = crew.stream(step, batches())
@@ -228,7 +233,7 @@ class Engine:
             while any(tile in work.asked and tile not in done for tile in tiles):
                 some, restored, decisions = next(results)
                 tally.cost(grid.rows.size, grid.columns.size, decisions, len(some))
-                if pinned is None:
+                if pinned is None and some:
                     tally.decisions(decisions)
                 done |= zip(some, restored, strict=True)
                 on_tiles()
@@ -238,6 +243,7 @@ class Engine:
             rows = blender.finish(until)
             yield work.strip(top).rows(0, until - top), rows, work.start + top
             work.drop(top)
+            finished = top
 
     @torch.inference_mode()
     def run(

@@ -14,7 +14,9 @@ from moce_cli import Restorer
 from moce_cli.errors import DeviceError, InputError, MoceError, UsageError
 from moce_cli.network import MoCEIR
 from moce_cli.network.cost import forward_cost
+from moce_cli.pictures.large import open_bands
 from moce_cli.restoration import engine as engine_module
+from moce_cli.restoration.bands import BandView
 from moce_cli.restoration.plan import (
     Plan,
     at_once,
@@ -345,6 +347,38 @@ def test_all_tiles_are_computed_by_the_crew():
     )
     made.restore(noise(200, 100))
     assert names == {"moce-tile"}, "also those that decide which experts run"
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("shape", [(1500, 60), (1500, 200)])
+def test_a_file_is_read_twice_at_most(tmp_path, monkeypatch, threads, shape):
+    """Though tiles are computed ahead of rows that need none."""
+    pytest.importorskip("pyvips")
+    pixels, mask, passes = noise(*shape), np.zeros(shape, np.uint8), []
+    mask[::200, :30] = mask[700:900] = 255
+    Image.fromarray(pixels).save(tmp_path / "a.png")
+    restart = BandView._restart
+
+    def noted(self, top):
+        passes.append(top)
+        restart(self, top)
+
+    monkeypatch.setattr(BandView, "_restart", noted)
+    for given_mask in (None, mask):
+        passes.clear()
+        made = Restorer(
+            checkpoint(), device="cpu", precision="fp32", tile=64, overlap=8, threads=threads
+        )
+        with open_bands(tmp_path / "a.png") as reader:
+            made.restore_bands(reader, NoFile, mask=given_mask)
+        assert len(passes) <= 2
+
+
+class NoFile:
+    """Takes rows."""
+
+    def write(self, pixels, alpha):
+        pass
 
 
 def test_other_errors_are_not_taken_for_it(monkeypatch):
