@@ -222,9 +222,7 @@ class Engine:
             given: tuple[list[Tile], list[Float]],
         ) -> tuple[list[Tile], list[Float], Routing]:
             tiles, seen = given
-            if not tiles:
-                return [], [], []
-            return tiles, *self.run(seen, pinned, turns=tally.turns)
+            return (tiles, *self.run(seen, pinned, turns=tally.turns)) if tiles else ([], [], [])
 
         results = crew.stream(step, batches())
         tops = grid.rows.starts
