@@ -32,6 +32,13 @@ def _usual_log_level():
 
 
 @pytest.fixture(autouse=True, scope="session")
+def _no_home_of_libvips():
+    """Test modules import pyvips, whose libvips tells children where its own modules are."""
+    if "VIPSHOME" not in os.environ:
+        os.unsetenv("VIPSHOME")
+
+
+@pytest.fixture(autouse=True, scope="session")
 def _a_home_of_our_own(tmp_path_factory):
     """No test finds what a person keeps, or leaves anything there."""
     with pytest.MonkeyPatch.context() as patch:

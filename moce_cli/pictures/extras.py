@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 from types import ModuleType
 
 from moce_cli.errors import InputError, MoceError, OutputError
@@ -30,7 +31,11 @@ def needed(kind: str, *, writing: bool = False) -> ModuleType:
     """
     module, package, extra = PACKAGES[kind]
     try:
-        return importlib.import_module(module)
+        found = importlib.import_module(module)
+        if module == "pyvips" and "VIPSHOME" not in os.environ:
+            # libvips sets it while it starts; another libvips, in a child, would look there too
+            os.unsetenv("VIPSHOME")
+        return found
     except (ImportError, OSError) as error:  # the latter: pyvips without its library
         wrong: type[MoceError] = OutputError if writing else InputError
         verb = "written" if writing else "read"

@@ -37,8 +37,6 @@ def vips() -> Any:  # noqa: ANN401 - a module that may be missing has no type
         InputError: it is not installed.
     """
     module = needed("a picture in bands")
-    if "VIPSHOME" not in os.environ:
-        os.unsetenv("VIPSHOME")  # libvips sets it, and other libvips would look there too
     module.cache_set_max(0)
     module.concurrency_set(1)
     return module
