@@ -216,8 +216,8 @@ def check_threads(threads: int | None) -> None:
         raise UsageError(f"{threads} threads cannot work", f"--threads takes 1 to {MOST_THREADS}")
 
 
-_MALLOPT_KEEP = {-3: 2**30, -1: 2**31 - 1, -8: 1}
-"""glibc's M_MMAP_THRESHOLD, M_TRIM_THRESHOLD and M_ARENA_MAX."""
+_MALLOPT_KEEP = {-3: (2**30, 2**25), -1: (2**31 - 1,), -8: (1,)}
+"""glibc's M_MMAP_THRESHOLD (older ones take 32 MiB at most), M_TRIM_THRESHOLD and M_ARENA_MAX."""
 
 
 def keep_freed_memory() -> bool:
@@ -237,4 +237,7 @@ def keep_freed_memory() -> bool:
         mallopt = ctypes.CDLL(None).mallopt
     except (OSError, AttributeError):  # another C library, such as musl
         return False
-    return all(mallopt(name, value) == 1 for name, value in _MALLOPT_KEEP.items())
+    taken = [
+        any(mallopt(name, value) == 1 for value in values) for name, values in _MALLOPT_KEEP.items()
+    ]
+    return all(taken)

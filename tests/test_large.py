@@ -1,14 +1,16 @@
 """Large and tiny pictures through the real command."""
 
-import os
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
 from PIL import Image
 
-MOST_BYTES = 3e9
+from moce_cli.runtime import peak_memory_bytes_of
+
+MOST_BYTES = 1.5e9
 
 
 def restore(source, target, *options):
@@ -17,23 +19,24 @@ def restore(source, target, *options):
         [sys.executable, "-m", "moce_cli", "restore", str(source), "-o", str(target), *options],
         stderr=subprocess.PIPE,
     )
+    peak = 0
+    while process.poll() is None:  # what is told after its end may be this process's own
+        peak = max(peak, peak_memory_bytes_of(process.pid))
+        time.sleep(0.02)
     with process.stderr:
-        errors = process.stderr.read()
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    assert process.returncode == 0, errors
-    return usage.ru_maxrss * 1024
+        assert process.returncode == 0, process.stderr.read()
+    return peak
 
 
 @pytest.mark.slow
-def test_24_megapixels_stay_under_3_gb(tmp_path):
+def test_24_megapixels_stay_under_one_and_a_half_gigabytes(tmp_path):
     rows = np.linspace(0, 255, 4000)[:, None, None]
     columns = np.linspace(0, 1, 6000)[None, :, None] * np.array([1.0, 0.7, 0.4])
     noise = np.random.default_rng(0).normal(0, 15, (4000, 6000, 1)).astype(np.float32)
     picture = (rows * columns + noise).clip(0, 255).astype(np.uint8)
     Image.fromarray(picture).save(tmp_path / "large.jpg", quality=92)
     peak = restore(tmp_path / "large.jpg", tmp_path / "out.jpg")
-    assert peak < MOST_BYTES
+    assert 2e8 < peak < MOST_BYTES
     with Image.open(tmp_path / "out.jpg") as image:
         assert image.size == (6000, 4000)
         middle = np.asarray(image.crop((2800, 1800, 3200, 2200))).astype(float)

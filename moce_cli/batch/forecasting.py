@@ -24,6 +24,7 @@ def forecast_of(
         MoceError: it can't be read, or can't be restored as it is asked for.
     """
     from moce_cli.restoration import Asked
+    from moce_cli.restoration.where import How, Wanted, part_seen
 
     if job.source is None or url_of(job.source) is not None:
         return None
@@ -32,6 +33,15 @@ def forecast_of(
     channels = (1 if header.mode.startswith("grey") else 3) + header.mode.endswith("+alpha")
     kind = output_format(job, header.format)
     held = 8 if header.depth <= 8 else 16 if header.depth <= 16 else 32
+    mask = None if settings.mask is None else settings.mask.pixels
+    how = How(settings.strength, settings.region, mask)
+    everything = how.region is None and mask is None
+    part = wanted = None
+    if bands and not everything:
+        wanted = Wanted(how, header.height, header.width)
+    elif not everything:
+        box = part_seen(how.weight(header.height, header.width), header.height, header.width)
+        part = box.height, box.width
     asked = Asked(
         header.height,
         header.width,
@@ -41,6 +51,9 @@ def forecast_of(
         bands,
         _disk_bytes(header, channels, held, kind, in_bands=bands),
         8 if settings.ensemble else 1,
+        part,
+        wanted,
+        0 if mask is None else mask.nbytes,
     )
     return restorer.forecast(asked, timed=timed)
 

@@ -10,8 +10,7 @@ from moce_cli.network.layers import (
     Linear,
     Norm,
     depthwise,
-    depthwise_in_parts,
-    project_in_parts,
+    filtered_parts,
 )
 
 _elsewhere: dict[str, str] = {}
@@ -68,7 +67,7 @@ class FFTAttention(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """`(B, H, W, r)` to `(B, H, W, r)`."""
         q = self.query_depthwise(self.query(x))
-        k, v = depthwise_in_parts(self.key_value_depthwise, project_in_parts(self.key_value, x, 2))
+        k, v = filtered_parts(self.key_value, self.key_value_depthwise, x, 2)
         return self.project(self.norm(windowed_circular_convolution(q, k, self.window)) * v)
 
 

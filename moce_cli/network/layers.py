@@ -9,11 +9,12 @@ and element-wise work on one is many times slower on a CPU.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+_ROWS = 64
+"""Rows that are brought into another precision at once."""
 
 
 class Linear(nn.Linear):
@@ -97,7 +98,14 @@ def pointwise(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
 
     A matrix product spends another pass on its bias; a convolution does not.
     """
-    x = x.to(weight.dtype)
+    if x.dtype != weight.dtype:
+        if not torch.is_grad_enabled() and x.shape[1] > _ROWS:  # no copy of all in that precision
+            out = x.new_empty((*x.shape[:3], len(weight)), dtype=weight.dtype)
+            for top in range(0, x.shape[1], _ROWS):
+                rows = slice(top, top + _ROWS)
+                out[:, rows] = pointwise(x[:, rows].to(weight.dtype), weight, bias)
+            return out
+        x = x.to(weight.dtype)
     if bias is None:
         return F.linear(x, weight)
     return F.conv2d(x.permute(0, 3, 1, 2), weight[:, :, None, None], bias).permute(0, 2, 3, 1)
@@ -113,24 +121,23 @@ def bias_of(layer: nn.Linear | nn.Conv2d) -> Tensor | None:
     return layer.bias
 
 
-def project_in_parts(layer: nn.Linear, x: Tensor, parts: int) -> list[Tensor]:
-    """A 1x1 convolution whose output falls into equal parts, each contiguous."""
-    bias = bias_of(layer)
-    biases = [None] * parts if bias is None else bias.chunk(parts)
-    return [pointwise(x, w, b) for w, b in zip(layer.weight.chunk(parts), biases, strict=True)]
+def filtered_parts(project: nn.Linear, filter: Conv2d, x: Tensor, parts: int) -> list[Tensor]:
+    """A 1x1 and a depthwise convolution whose output falls into equal parts, each contiguous.
 
+    One part is made after the other, so that what lies between its two steps is there once.
+    """
 
-def depthwise_in_parts(layer: Conv2d, parts: Sequence[Tensor]) -> list[Tensor]:
-    """A depthwise convolution on the parts of its input."""
-    count = len(parts)
-    bias = bias_of(layer)
-    biases = [None] * count if bias is None else bias.chunk(count)
-    return [
-        F.conv2d(x.permute(0, 3, 1, 2), w, b, padding=layer.padding, groups=x.shape[-1]).permute(
-            0, 2, 3, 1
-        )
-        for x, w, b in zip(parts, layer.weight.chunk(count), biases, strict=True)
-    ]
+    def split(layer: nn.Linear | nn.Conv2d) -> list[tuple[Tensor, Tensor | None]]:
+        bias = bias_of(layer)
+        biases = [None] * parts if bias is None else bias.chunk(parts)
+        return list(zip(layer.weight.chunk(parts), biases, strict=True))
+
+    made: list[Tensor] = []
+    for matrix, (kernel, bias) in zip(split(project), split(filter), strict=True):
+        part = pointwise(x, *matrix).permute(0, 3, 1, 2)
+        part = F.conv2d(part, kernel, bias, padding=filter.padding, groups=len(kernel))
+        made.append(part.permute(0, 2, 3, 1))
+    return made
 
 
 def channel_attention_weights(query: Tensor, key: Tensor, temperature: Tensor) -> Tensor:
@@ -208,7 +215,7 @@ class TransposedAttention(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """`(B, H, W, C)` to `(B, H, W, C)`."""
-        q, k, v = depthwise_in_parts(self.qkv_depthwise, project_in_parts(self.qkv, x, 3))
+        q, k, v = filtered_parts(self.qkv, self.qkv_depthwise, x, 3)
         return attend_and_project(q, k, v, self.temperature, self.project)
 
 
@@ -227,8 +234,7 @@ class CrossAttention(nn.Module):
     def forward(self, query_from: Tensor, value_from: Tensor) -> Tensor:
         """Two `(B, H, W, C)` to one `(B, H, W, C)`."""
         q = self.query_depthwise(self.query(query_from))
-        parts = project_in_parts(self.key_value, value_from, 2)
-        k, v = depthwise_in_parts(self.key_value_depthwise, parts)
+        k, v = filtered_parts(self.key_value, self.key_value_depthwise, value_from, 2)
         return attend_and_project(q, k, v, self.temperature, self.project)
 
 
@@ -243,9 +249,10 @@ class GatedFeedForward(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """`(B, H, W, C)` to `(B, H, W, C)`."""
-        a, b = depthwise_in_parts(self.depthwise, project_in_parts(self.expand, x, 2))
+        a, b = filtered_parts(self.expand, self.depthwise, x, 2)
         # in place where it may be: the memory that is touched is what this costs
         a = F.gelu(a) * b if torch.is_grad_enabled() else torch.ops.aten.gelu_(a).mul_(b)
+        del b
         return pointwise(a, self.project.weight, self.project.bias)
 
 

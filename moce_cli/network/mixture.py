@@ -176,7 +176,8 @@ class MoCEBlock(nn.Module):
     def ask(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """What comes before the decision: the mixture's and the shared features, as x."""
         n = self.norm(x)
-        return self.to_mixture(n), self.shared(self.to_shared(n))
+        shared = self.shared(self.to_shared(n))  # the larger work first, with less in memory
+        return self.to_mixture(n), shared
 
     def answer(self, x: Tensor, n: Tensor, shared: Tensor, routing: BlockRouting) -> Tensor:
         """What comes after it: `(B, H, W, C)`, as x; `n` and `shared` are what `ask` gave."""

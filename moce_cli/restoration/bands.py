@@ -15,7 +15,7 @@ from moce_cli.pictures import Picture, encoding_of
 from moce_cli.pictures.large import BandReader
 from moce_cli.restoration.canvas import Array, Canvas
 from moce_cli.restoration.view import Sink
-from moce_cli.restoration.where import How, keeps_all
+from moce_cli.restoration.where import How, Wanted
 from moce_cli.tiling import Tile
 
 ROWS = 64
@@ -91,20 +91,10 @@ class BandView:
         self.height, self.width, self.channels = reader.height, reader.width, reader.channels
         one = Picture(np.zeros((1, 1, reader.channels), reader.dtype), None, reader.source)
         self._encoding, self.note = encoding_of(one)
-        if not self._asks_for_anything():
-            raise keeps_all()
+        self._wanted = Wanted(how, self.height, self.width)
         self._pass: _Pass | None = None
         self._kept: deque[tuple[int, Array, Array | None]] = deque()
         self._bottom = 0  # of what was read in this pass
-        self._asked: tuple[int, int, Array] | None = None
-
-    def _asks_for_anything(self) -> bool:
-        for top in range(0, self.height, ROWS):
-            bottom = min(top + ROWS, self.height)
-            weight = self._how.weight(self.height, self.width, top, bottom)
-            if weight is None or weight.any():
-                return True
-        return False
 
     def rows(self, top: int, bottom: int) -> Canvas:
         """Rows of the picture; what begins above what is kept begins a new pass over the file."""
@@ -139,13 +129,7 @@ class BandView:
 
     def asks_for(self, tile: Tile) -> bool:
         """Whether anything in the tile is to be restored."""
-        bottom = tile.top + tile.height
-        if self._asked is None or self._asked[:2] != (tile.top, bottom):
-            weight = self._how.weight(self.height, self.width, tile.top, bottom)
-            if weight is None:
-                return True
-            self._asked = tile.top, bottom, weight.max(axis=0)
-        return bool(self._asked[2][tile.left : tile.left + tile.width].any())
+        return self._wanted(tile)
 
     def close(self) -> None:
         """End the thread that reads."""

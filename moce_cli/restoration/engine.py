@@ -183,13 +183,13 @@ class Engine:
             except RuntimeError as error:
                 if not is_out_of_memory(error) or len(seen) == 1:
                     raise
-                seen = seen[: len(seen) // 2]
+                seen, sample = seen[::2], sample[::2]
                 told = f"out of memory on {self.device}: no more than {len(seen)} tiles were asked"
                 notes.append(f"{told} which experts run")
                 log.warning(notes[-1])
         tally.decisions(pinned)
         tally.cost(grid.rows.size, grid.columns.size, pinned, len(seen))
-        return pinned, dict(zip(sample, restored, strict=False))  # of those that fitted
+        return pinned, dict(zip(sample, restored, strict=True))
 
     def _bands(
         self,
@@ -272,12 +272,12 @@ class Engine:
         else:
             results = [self.network.restore(batch, pinned) for batch in batches]
         grey = seen[0].shape[2] == 1
-        done = [
-            tile
-            for batch, result in zip(batches, results, strict=True)
-            for tile in self._finish(batch, result, turns, grey=grey)
-        ]
-        return done, results[0].routing
+
+        def finish(pair: tuple[Tensor, Restoration]) -> Float:
+            return self._finish(*pair, turns, grey=grey)
+
+        done = each(finish, list(zip(batches, results, strict=True)))
+        return [tile for some in done for tile in some], results[0].routing
 
     def _batch(self, seen: Sequence[Float]) -> Tensor:
         """`(B, 3, h, w)` on the device."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import statistics
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -18,7 +19,7 @@ from moce_cli.restoration.bands import AHEAD, ROWS
 from moce_cli.restoration.crew import Crew
 from moce_cli.restoration.engine import Engine
 from moce_cli.restoration.plan import Plan, at_once, network_bytes, workers_for
-from moce_cli.tiling import TileGrid
+from moce_cli.tiling import Tile, TileGrid
 
 _TRIALS = 3
 _ENCODED_SHARE = 0.6
@@ -67,6 +68,9 @@ class Asked:
         in_bands: it is never whole in memory.
         disk_bytes: that its output and temporary files take, at most.
         turns: 8 for an ensemble, else 1.
+        part: height and width of what the network sees of it, if that is not all.
+        wanted: whether a tile is asked for; None for all.
+        mask_bytes: of a mask that is held.
     """
 
     height: int
@@ -77,6 +81,14 @@ class Asked:
     in_bands: bool = False
     disk_bytes: int = 0
     turns: int = 1
+    part: tuple[int, int] | None = None
+    wanted: Callable[[Tile], bool] | None = None
+    mask_bytes: int = 0
+
+    @property
+    def seen(self) -> tuple[int, int]:
+        """Height and width of what the network sees."""
+        return self.part or (self.height, self.width)
 
     @property
     def raw_bytes(self) -> int:
@@ -116,10 +128,10 @@ def forecast(
         device: that computes; a CPU's memory is the host's.
         seconds_a_tile: see `tile_seconds`; None if no tile was tried.
     """
-    grid = plan.grid(asked.height, asked.width)
-    tiles = len(grid)
+    grid = plan.grid(*asked.seen)
+    tiles = len(grid) if asked.wanted is None else sum(map(asked.wanted, grid))
     network, on_cpu = _network_bytes(config, plan, grid, device), device.type == "cpu"
-    host = idle_bytes + _SCATTERED_BYTES + _picture_bytes(asked, grid)
+    host = idle_bytes + _SCATTERED_BYTES + asked.mask_bytes + _picture_bytes(asked, grid)
     seconds = (
         None if seconds_a_tile is None else tiles * asked.frames * asked.turns * seconds_a_tile
     )

@@ -104,7 +104,7 @@ class Passage:
 
         No time is told where the tile comes to nothing: restoring goes on with other plans.
         """
-        grid = plan.grid(asked.height, asked.width)
+        grid = plan.grid(*asked.seen)
         engine = self.engine(plan.precision)
         seconds = None
         if timed:

@@ -28,9 +28,8 @@ from moce_cli.restoration.kinds import array_of, take_apart, tensor_like
 from moce_cli.restoration.passage import Passage, filling
 from moce_cli.restoration.plan import Plan, make_plan
 from moce_cli.restoration.report import Kind, Report, Result, merged
-from moce_cli.restoration.where import How, Region, keeps_all, surroundings
+from moce_cli.restoration.where import How, Region, part_seen
 from moce_cli.runtime import Precision
-from moce_cli.tiling import MULTIPLE
 
 log = logging.getLogger(__name__)
 
@@ -139,7 +138,7 @@ class Restorer:
             asked: the picture.
             timed: try a tile, for the time; once for each size of tile.
         """
-        return self._passage.forecast(self.plan_for(asked.height, asked.width), asked, timed=timed)
+        return self._passage.forecast(self.plan_for(*asked.seen), asked, timed=timed)
 
     def restore(
         self,
@@ -273,9 +272,7 @@ class Restorer:
         """`(H, W, 1 or 3)` through the network, once more in float32 if it comes to nothing."""
         begun, (height, width) = time.perf_counter(), pixels.shape[:2]
         weight = how.weight(height, width)
-        box = Region(0, 0, height, width) if weight is None else surroundings(weight, MULTIPLE)
-        if box is None:
-            raise keeps_all()
+        box = part_seen(weight, height, width)
         canvas = Canvas.of(
             pixels, alpha=alpha, encoding=encoding, weight=weight, strength=how.strength
         ).cut(box.top, box.left, box.height, box.width)

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from moce_cli.errors import InputError, UsageError
 from moce_cli.pictures import read, to_depth
 from moce_cli.restoration.canvas import full_scale
+from moce_cli.tiling import MULTIPLE, Tile
 
 Array = npt.NDArray[Any]
 Float = npt.NDArray[np.float32]
@@ -176,21 +177,60 @@ def keeps_all() -> InputError:
     return InputError("the mask keeps all of the picture", "restored is where it is white")
 
 
-def surroundings(weight: Float, multiple: int) -> Region | None:
-    """The smallest rectangle around all weights, with context; None where all are 0.
+class Wanted:
+    """Which tiles of a picture are asked for; they come row by row.
 
     Args:
-        weight: `(H, W)`.
-        multiple: top and left are multiples of this, so that the network's windows fall alike.
+        how: the picture is restored.
+        height: of the picture.
+        width: of the picture.
+
+    Raises:
+        InputError: region or mask do not fit, or the mask keeps all.
     """
+
+    def __init__(self, how: How, height: int, width: int) -> None:
+        self._how, self._height, self._width = how, height, width
+        self._row: tuple[int, int, Float] | None = None
+        if not any(self._columns(top, CONTEXT) for top in range(0, height, CONTEXT)):
+            raise keeps_all()
+
+    def _columns(self, top: int, height: int) -> bool:
+        bottom = min(top + height, self._height)
+        weight = self._how.weight(self._height, self._width, top, bottom)
+        return weight is None or bool(weight.any())
+
+    def __call__(self, tile: Tile) -> bool:
+        """Whether anything in the tile is to be restored."""
+        bottom = tile.top + tile.height
+        if self._row is None or self._row[:2] != (tile.top, bottom):
+            weight = self._how.weight(self._height, self._width, tile.top, bottom)
+            if weight is None:
+                return True
+            self._row = tile.top, bottom, weight.max(axis=0)
+        return bool(self._row[2][tile.left : tile.left + tile.width].any())
+
+
+def part_seen(weight: Float | None, height: int, width: int) -> Region:
+    """What the network sees of a picture in memory: all, or what is asked for with context.
+
+    Its top and left are multiples of the tiles' own, so that the network's windows fall alike.
+
+    Args:
+        weight: `(H, W)`; None for all everywhere.
+        height: of the picture.
+        width: of the picture.
+
+    Raises:
+        InputError: the mask keeps all.
+    """
+    if weight is None:
+        return Region(0, 0, height, width)
     rows, columns = np.flatnonzero(weight.any(axis=1)), np.flatnonzero(weight.any(axis=0))
     if not len(rows):
-        return None
-    height, width = weight.shape
-    top = max(0, int(rows[0]) - CONTEXT) // multiple * multiple
-    left = max(0, int(columns[0]) - CONTEXT) // multiple * multiple
-    bottom, right = (
-        min(height, int(rows[-1]) + 1 + CONTEXT),
-        min(width, int(columns[-1]) + 1 + CONTEXT),
-    )
+        raise keeps_all()
+    top = max(0, int(rows[0]) - CONTEXT) // MULTIPLE * MULTIPLE
+    left = max(0, int(columns[0]) - CONTEXT) // MULTIPLE * MULTIPLE
+    bottom = min(height, int(rows[-1]) + 1 + CONTEXT)
+    right = min(width, int(columns[-1]) + 1 + CONTEXT)
     return Region(top, left, bottom - top, right - left)

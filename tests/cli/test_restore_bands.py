@@ -123,6 +123,30 @@ def test_what_it_takes_is_said_before_it_begins(tmp_path):
     assert b"tiles" not in moce(*words, *options, "--overwrite", "-q").stderr
 
 
+@pytest.mark.parametrize("bands", ["always", "never"])
+def test_a_plan_counts_what_is_asked_for(tmp_path, bands):
+    store(tmp_path / "in.png", noisy(300, 300))
+    words = (
+        "restore",
+        tmp_path / "in.png",
+        "--dry-run",
+        "--json",
+        "--tile",
+        "64",
+        "--bands",
+        bands,
+    )
+    tiles = {}
+    for region in ("0,0,300,300", "0,0,40,40"):
+        done = moce(*words, "--region", region)
+        assert done.returncode == 0, done.stderr
+        tiles[region] = json.loads(done.stdout)["forecast"]["tiles"]
+    assert tiles["0,0,40,40"] <= 4 < tiles["0,0,300,300"]
+    outside = moce(*words, "--region", "200,0,200,10")
+    assert outside.returncode == 3
+    assert b"lies outside the picture" in outside.stderr
+
+
 def test_by_a_pipe(tmp_path):
     store(tmp_path / "in.png", noisy(120, 100))
     with (tmp_path / "in.png").open("rb") as given:
