@@ -233,4 +233,4 @@ def test_memory_follows_the_width_not_the_height(tmp_path):
         )  # fmt: skip
         assert done.returncode == 0, done.stderr
         grown.append(int(done.stdout))
-    assert grown[1] < grown[0] + 10e6, "three times as many rows are 12 MB more of pixels, held twice"
+    assert grown[1] < grown[0] + 10e6, "the pixels alone are 12 MB more, held twice"
