@@ -136,10 +136,7 @@ def restore_in_bands(
         report = restorer.restore_bands(
             reader,
             begin,
-            strength=settings.strength,
-            region=settings.region,
-            mask=None if settings.mask is None else settings.mask.pixels,
-            ensemble=settings.ensemble,
+            **settings.manner(),
             progress=progress,
         )
         assert writer is not None

@@ -7,7 +7,7 @@ import logging
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from moce_cli.batch.bands import Bands
 from moce_cli.batch.jobs import Job
@@ -18,6 +18,8 @@ from moce_cli.errors import DeviceError, MoceError
 from moce_cli.pictures import Storage
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from moce_cli.restoration import Mask, Region, Report
 
 log = logging.getLogger(__name__)
@@ -48,6 +50,15 @@ class Done:
         return self.error is not None and self.job.skip == "failed"
 
 
+class Manner(TypedDict):
+    """What the restorer is told of each picture, as its arguments."""
+
+    strength: float
+    region: Region | None
+    mask: NDArray[Any] | None
+    ensemble: bool
+
+
 @dataclass(frozen=True, slots=True)
 class Settings:
     """How each picture is done."""
@@ -63,6 +74,11 @@ class Settings:
     """Results get their pictures' times and permissions."""
     bands: Bands = "auto"
     """Which pictures are never whole in memory; see `batch.bands`."""
+
+    def manner(self) -> Manner:
+        """As arguments of `Restorer.restore` and `Restorer.restore_bands`."""
+        mask = None if self.mask is None else self.mask.pixels
+        return Manner(strength=self.strength, region=self.region, mask=mask, ensemble=self.ensemble)
 
     def facts(self) -> dict[str, object]:
         """Those that change a result, as plain JSON values for the journal."""

@@ -33,9 +33,8 @@ def forecast_of(
     channels = (1 if header.mode.startswith("grey") else 3) + header.mode.endswith("+alpha")
     kind = output_format(job, header.format)
     held = 8 if header.depth <= 8 else 16 if header.depth <= 16 else 32
-    mask = None if settings.mask is None else settings.mask.pixels
-    how = How(settings.strength, settings.region, mask)
-    everything = how.region is None and mask is None
+    how = How(**settings.manner())
+    everything = how.region is None and how.mask is None
     part = wanted = None
     if bands and not everything:
         wanted = Wanted(how, header.height, header.width)
@@ -53,7 +52,7 @@ def forecast_of(
         8 if settings.ensemble else 1,
         part,
         wanted,
-        0 if mask is None else mask.nbytes,
+        0 if how.mask is None else how.mask.nbytes,
     )
     return restorer.forecast(asked, timed=timed)
 

@@ -58,10 +58,7 @@ def restore(loaded: Loaded, restorer: Restorer, desk: Desk, progress: Progress |
     else:
         result = restorer.restore(
             picture,
-            strength=settings.strength,
-            region=settings.region,
-            mask=None if settings.mask is None else settings.mask.pixels,
-            ensemble=settings.ensemble,
+            **settings.manner(),
             progress=progress,
         )
         made, report = result.picture, result.report

@@ -39,7 +39,7 @@ def why_not_bands(header: Header) -> str | None:
     try:
         vips()
     except InputError as error:
-        return error.message
+        return f"{error.message} ({error.hint})"
     return None
 
 
