@@ -7,7 +7,7 @@ import logging
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import TYPE_CHECKING, TypedDict
 
 from moce_cli.batch.bands import Bands
 from moce_cli.batch.jobs import Job
@@ -18,8 +18,7 @@ from moce_cli.errors import DeviceError, MoceError
 from moce_cli.pictures import Storage
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
+    from moce_cli.pictures.picture import Pixels
     from moce_cli.restoration import Mask, Region, Report
 
 log = logging.getLogger(__name__)
@@ -55,7 +54,7 @@ class Manner(TypedDict):
 
     strength: float
     region: Region | None
-    mask: NDArray[Any] | None
+    mask: Pixels | None
     ensemble: bool
 
 
