@@ -2,9 +2,18 @@
 
 import logging
 import os
+import random
 import signal
+import sys
 
+import hypothesis
 import pytest
+
+# a change is judged by the same examples as the one before; MOCE_TEST_SEED asks for others
+hypothesis.settings.register_profile(
+    "moce", derandomize="MOCE_TEST_SEED" not in os.environ, database=None
+)
+hypothesis.settings.load_profile("moce")
 
 # before anything imports huggingface_hub: no test may reach the network by accident
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
@@ -17,6 +26,18 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 # tests that send it must find the default
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(autouse=True)
+def _same_numbers_every_time():
+    """What a test draws without a seed of its own; MOCE_TEST_SEED draws other numbers."""
+    seed = int(os.environ.get("MOCE_TEST_SEED", "0"))
+    random.seed(seed)
+    # neither is loaded for tests that do without
+    if "numpy" in sys.modules:
+        sys.modules["numpy"].random.seed(seed)
+    if "torch" in sys.modules:
+        sys.modules["torch"].manual_seed(seed)
 
 
 @pytest.fixture(autouse=True)

@@ -1,0 +1,112 @@
+"""What was made fast against what was left plain, and what it costs."""
+
+import copy
+
+import pytest
+import torch
+from golden import golden_network
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from shapes import EQUAL, OURS, SHAPES, ours_network, same_picture
+from torch.utils.flop_counter import FlopCounterMode
+
+from moce_cli.bench import plain
+from moce_cli.network import PRESETS, MoCEIR, force
+from moce_cli.network.cost import forward_cost
+from moce_cli.network.experts import windowed_circular_convolution
+
+
+@pytest.mark.parametrize("window", [4, 8, 16, 32])
+@pytest.mark.parametrize(("height", "width"), [(32, 32), (20, 7)])
+def test_circular_convolution_by_its_definition(window, height, width):
+    g = torch.Generator().manual_seed(0)
+    a, b = (torch.randn(1, height, width, 2, generator=g, dtype=torch.float32) for _ in range(2))
+    seen = windowed_circular_convolution(a, b, window)
+    rows, columns = -(-height // window), -(-width // window)
+    full = [torch.zeros(rows * window, columns * window, 2, dtype=torch.float64) for _ in range(2)]
+    for target, source in zip(full, (a, b), strict=True):
+        target[:height, :width] = source[0]
+    expected = torch.zeros_like(full[0])
+    for top in range(0, rows * window, window):
+        for left in range(0, columns * window, window):
+            x, y = (f[top : top + window, left : left + window] for f in full)
+            spot = expected[top : top + window, left : left + window]
+            for i in range(window):
+                for j in range(window):
+                    spot += x[i, j] * torch.roll(y, (i, j), (0, 1))
+    torch.testing.assert_close(seen[0].double(), expected[:height, :width], atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("name", [*PRESETS, "ours", "equal experts"])
+@torch.inference_mode()
+def test_cost_agrees_with_a_counter(name):
+    config = {**PRESETS, "ours": OURS, "equal experts": EQUAL}[name]
+    network = MoCEIR(config).eval()
+    for height, width in ((64, 64), (32, 48)):
+        with FlopCounterMode(display=False) as counter:
+            _, chosen = plain.forward(network, torch.rand(1, 3, height, width))
+        cost = forward_cost(config, height, width)
+        assert cost.run(chosen) == counter.get_total_flops() // 2
+        # what is padded inside is counted
+        assert forward_cost(config, height - 7, width - 1) == cost
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(1, 3), st.integers(1, 8), st.integers(1, 8), st.sampled_from(SHAPES))
+@torch.inference_mode()
+def test_the_fast_network_is_the_plain_one(batch, rows, columns, config):
+    network = ours_network(config) if config.beyond_paper else golden_network(config)
+    g = torch.Generator().manual_seed(batch * 1000 + rows * 20 + columns)
+    degraded = torch.rand(
+        batch, 3, config.downscale * rows, config.downscale * columns, generator=g
+    )
+    fast = network.restore(degraded)
+    for i in range(batch):
+        restored, chosen = plain.forward(network, degraded[i : i + 1])
+        assert [b.chosen[i] for b in fast.routing] == chosen
+        assert same_picture(fast.restored[i], restored[0])
+
+
+LARGEST_ERROR = {torch.float32: 1e-4, torch.bfloat16: 0.03, torch.float16: 0.01}
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.data(), st.integers(1, 3), st.integers(1, 8), st.integers(1, 8))
+@torch.inference_mode()
+def test_the_fast_network_is_the_plain_one_with_any_experts_in_any_precision(
+    data, batch, rows, columns
+):
+    """The plain network in float32 is the measure; what differs is the change to the picture."""
+    config = data.draw(st.sampled_from(SHAPES))
+    dtype = data.draw(st.sampled_from(list(LARGEST_ERROR)))
+    together = data.draw(st.booleans())
+    experts = st.integers(0, config.num_experts - 1)
+    routing = [force(data.draw(experts), config.num_experts) for _ in config.decoder_block_levels]
+    made = ours_network if config.beyond_paper else golden_network
+    network = made(config)
+    fast = copy.deepcopy(network).compute_in(dtype)
+    g = torch.Generator().manual_seed(batch * 1000 + rows * 20 + columns)
+    degraded = torch.rand(
+        batch, 3, config.downscale * rows, config.downscale * columns, generator=g
+    )
+    if together:  # decisions that come about in lockstep
+        routing = fast.restore_together(degraded.split(1))[0].routing
+    found = fast.restore(degraded, routing).restored
+    for i in range(batch):
+        one = degraded[i : i + 1]
+        wanted = plain.forward(network, one, routing)[0]
+        error = (found[i : i + 1] - wanted).square().mean().sqrt()
+        assert error < LARGEST_ERROR[dtype] * (wanted - one).square().mean().sqrt() + 1e-6
+
+
+def test_cost_and_parameters_of_the_paper():
+    def at(name, expert=None):
+        cost = forward_cost(PRESETS[name], 224, 224)
+        return cost.run([(expert,)] * len(cost.experts)) / 1e9
+
+    assert round(at("moce_ir_s", 0), 1) == 32.5
+    assert round(at("moce_ir_s", 3), 1) == 36.6
+    assert 4 < at("moce_ir_xs", 0) < 6
+    count = {n: sum(p.numel() for p in MoCEIR(c).parameters()) for n, c in PRESETS.items()}
+    assert count["moce_ir_s"] == 11_477_752
+    assert count["moce_ir"] == 25_353_796
