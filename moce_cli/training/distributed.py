@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -75,6 +76,8 @@ def share_gradients(module: nn.Module, place: Place, device: torch.device) -> nn
     if place.is_alone:
         return module
     ids = [device.index] if device.type == "cuda" else None
+    # a depthwise kernel has one input channel, whose stride says nothing, and is warned of
+    warnings.filterwarnings("ignore", "Grad strides do not match bucket view strides")
     # an expert that no crop chose has no gradient in this step
     return DistributedDataParallel(module, device_ids=ids, find_unused_parameters=True)
 
