@@ -1,4 +1,4 @@
-"""Several tiles at once on a CPU: each core has a tile of its own, and nobody waits at barriers."""
+"""Several tiles at once: on a CPU each core has one of its own, and nobody waits at barriers."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Self, TypeVar
 import torch
 
 Given = TypeVar("Given")
+Started = TypeVar("Started")
 Made = TypeVar("Made")
 
 _AHEAD = 3
@@ -23,10 +24,11 @@ class Crew:
     Args:
         workers: how many.
         threads: that they share.
+        ahead: of one worker, how many are started before the first is waited for.
     """
 
-    def __init__(self, workers: int, threads: int) -> None:
-        self.workers = workers
+    def __init__(self, workers: int, threads: int, ahead: int = 0) -> None:
+        self.workers, self._ahead = workers, ahead
         self._threads, self._share = threads, max(1, threads // workers)
         self._pool = ThreadPoolExecutor(workers, "moce-tile") if workers > 1 else None
 
@@ -53,17 +55,25 @@ class Crew:
         wait(futures)  # when one has failed, none is at work any more
         return [future.result() for future in futures]
 
-    def stream(self, step: Callable[[Given], Made], items: Iterable[Given]) -> Iterator[Made]:
-        """The results in order; a few are computed ahead of those that are asked for."""
+    def stream(
+        self,
+        start: Callable[[Given], Started],
+        land: Callable[[Started], Made],
+        items: Iterable[Given],
+    ) -> Iterator[Made]:
+        """What lands, in order; a few are started ahead of those that are asked for."""
         if self._pool is None:
+            started: deque[Started] = deque()
             for item in items:
                 with torch.inference_mode():
-                    made = step(item)
-                yield made
+                    started.append(start(item))
+                if len(started) > self._ahead:
+                    yield land(started.popleft())
+            yield from map(land, started)
             return
         waiting: deque[Future[Made]] = deque()
         for item in items:
-            waiting.append(self._submit(step, item))
+            waiting.append(self._submit(lambda given: land(start(given)), item))
             if len(waiting) >= _AHEAD * self.workers:
                 yield waiting.popleft().result()
         while waiting:

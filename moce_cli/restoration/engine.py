@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
 import torch
-from torch import Tensor
 
-from moce_cli.network import Each, MoCEIR, Restoration, Routing, force
+from moce_cli.network import MoCEIR, Routing, force
 from moce_cli.restoration.backoff import is_out_of_memory, smaller
 from moce_cli.restoration.canvas import Canvas, Float
 from moce_cli.restoration.crew import Crew
+from moce_cli.restoration.flight import IN_FLIGHT, Flight, Runway
 from moce_cli.restoration.judge import Judge
-from moce_cli.restoration.plan import Plan, sample_size, workers_for
+from moce_cli.restoration.plan import MOST_WORKERS, Plan, sample_size, workers_for
 from moce_cli.restoration.report import Tally
 from moce_cli.restoration.view import Sink, View, Work, lowered
 from moce_cli.runtime import Precision, torch_dtype
@@ -27,14 +27,8 @@ Progress = Callable[[int, int], None]
 """Called with tiles done and tiles in all."""
 
 
-class NotFiniteError(Exception):
-    """The network returned NaN or infinity."""
-
-
 _ROWS_AT_ONCE = 64
 """Rows that are finished together: enough to be quick, few enough to be small."""
-_TURNS = [(turns, flip) for flip in (False, True) for turns in range(4)]
-"""Eight ways to look at a picture; the first leaves it as it is."""
 
 
 @dataclass(slots=True)
@@ -58,6 +52,7 @@ class Engine:
         self.device = device
         network = network.eval().requires_grad_(False).to(device)
         self.network = network.compute_in(torch_dtype(precision))
+        self.start = Runway(self.network, device).start
 
     def restore(
         self,
@@ -85,7 +80,7 @@ class Engine:
         """
         height, width = view.height, view.width
         tally, notes, seam = Tally(self.config, 8 if ensemble else 1), list[str](), SeamMeter()
-        judge = Judge()
+        judge, most = Judge(), MOST_WORKERS
         pinned: Routing | None = None
         top = 0  # rows above are finished
         while True:
@@ -100,8 +95,9 @@ class Engine:
                 if progress:
                     progress(min(tally.tiles, total), total)
 
+            crew = self.crew(plan, grid, len(asked), most)
             try:
-                with self.crew(plan, grid, len(asked)) as crew:
+                with crew:
                     ready: dict[Tile, Float] = {}
                     if pinned is None:
                         pinned, ready = self._pin(work, routing, tally, crew, notes)
@@ -120,26 +116,28 @@ class Engine:
                             top = at + first + len(part)
                 return Outcome(tally, plan, grid, seam.score, judge.complaint, notes)
             except RuntimeError as error:
-                plan = self._back_off(plan, grid, error, notes)
+                if not is_out_of_memory(error):
+                    raise
+                error.__traceback__ = None  # its frames hold what there is too little of
+                failure = error
+            if crew.workers > 1:
+                most, told = 1, "one tile at a time"
+            else:
+                plan = smaller(plan, grid, failure)
+                told = f"tiles of {plan.tile} px, {plan.batch} at once"
+            if self.device.type == "cuda":
+                torch.cuda.empty_cache()
+            notes.append(f"out of memory on {self.device}: went on with {told}")
+            log.warning(notes[-1])
 
-    def _back_off(self, plan: Plan, grid: TileGrid, error: RuntimeError, notes: list[str]) -> Plan:
-        """A smaller plan after running out of memory; any other error goes on."""
-        if not is_out_of_memory(error):
-            raise error
-        torch.cuda.empty_cache()
-        plan = smaller(plan, grid, error)
-        notes.append(
-            f"out of memory on {self.device}: went on with tiles of {plan.tile} px, "
-            f"{plan.batch} at once"
-        )
-        log.warning(notes[-1])
-        return plan
-
-    def crew(self, plan: Plan, grid: TileGrid, tiles: int) -> Crew:
+    def crew(
+        self, plan: Plan, grid: TileGrid, tiles: int, most_workers: int = MOST_WORKERS
+    ) -> Crew:
         """Who computes so many tiles of a grid."""
         h, w = grid.rows.size, grid.columns.size
         workers = workers_for(self.config, plan, self.device, height=h, width=w, tiles=tiles)
-        return Crew(workers, plan.threads)
+        ahead = IN_FLIGHT if self.device.type == "cuda" else 0
+        return Crew(min(workers, most_workers), plan.threads, ahead)
 
     def _pin(
         self, work: Work, routing: str, tally: Tally, crew: Crew, notes: list[str]
@@ -176,9 +174,10 @@ class Engine:
         work.drop(sample[-1].top)
         while True:
             try:
-                restored, pinned = self.run(
+                flight = self.start(
                     seen, None, turns=tally.turns, together=work.batch, each=crew.map
                 )
+                restored, pinned = flight.land()
                 break
             except RuntimeError as error:
                 if not is_out_of_memory(error) or len(seen) == 1:
@@ -218,13 +217,17 @@ class Engine:
                     work.strip(top)  # in order: a file would be read from its top again
                     yield [], []
 
-        def step(
-            given: tuple[list[Tile], list[Float]],
-        ) -> tuple[list[Tile], list[Float], Routing]:
+        def start(given: tuple[list[Tile], list[Float]]) -> tuple[list[Tile], Flight | None]:
             tiles, seen = given
-            return (tiles, *self.run(seen, pinned, turns=tally.turns)) if tiles else ([], [], [])
+            return tiles, self.start(seen, pinned, turns=tally.turns) if tiles else None
 
-        results = crew.stream(step, batches())
+        def land(
+            started: tuple[list[Tile], Flight | None],
+        ) -> tuple[list[Tile], list[Float], Routing]:
+            tiles, flight = started
+            return (tiles, *flight.land()) if flight else (tiles, [], [])
+
+        results = crew.stream(start, land, batches())
         tops = grid.rows.starts
         for index, top in enumerate(tops):
             tiles = list(grid.row(top))
@@ -242,59 +245,3 @@ class Engine:
             yield work.strip(top).rows(0, until - top), rows, work.start + top
             work.drop(top)
             finished = top
-
-    @torch.inference_mode()
-    def run(
-        self,
-        seen: Sequence[Float],
-        pinned: Routing | None,
-        *,
-        turns: int = 1,
-        together: int = 0,
-        each: Each = map,
-    ) -> tuple[list[Float], Routing]:
-        """Tiles through the network.
-
-        Args:
-            seen: tiles of one size, `(h, w, C)`.
-            pinned: what they follow.
-            turns: of each, which follow the decisions for the first.
-            together: decide once for all, in batches of so many.
-            each: does a step for each of such batches.
-
-        Returns:
-            `(h, w, C)` for each, and the decisions.
-        """
-        size = together or len(seen)
-        batches = [self._batch(seen[at : at + size]) for at in range(0, len(seen), size)]
-        if together:
-            results = self.network.restore_together(batches, each)
-        else:
-            results = [self.network.restore(batch, pinned) for batch in batches]
-        grey = seen[0].shape[2] == 1
-
-        def finish(pair: tuple[Tensor, Restoration]) -> Float:
-            return self._finish(*pair, turns, grey=grey)
-
-        done = each(finish, list(zip(batches, results, strict=True)))
-        return [tile for some in done for tile in some], results[0].routing
-
-    def _batch(self, seen: Sequence[Float]) -> Tensor:
-        """`(B, 3, h, w)` on the device."""
-        batch = torch.from_numpy(np.stack(seen)).to(self.device)
-        return batch.permute(0, 3, 1, 2).expand(-1, 3, -1, -1)
-
-    def _finish(self, batch: Tensor, result: Restoration, turns: int, *, grey: bool) -> Float:
-        """The other turns, and back to the host: `(B, h, w, C)`."""
-        restored = result.restored
-        for quarter, flip in _TURNS[1:turns]:
-            turned = torch.rot90(batch.flip(-1) if flip else batch, quarter, (-2, -1))
-            back = self.network.restore(turned, result.routing).restored
-            back = torch.rot90(back, -quarter, (-2, -1))
-            restored = restored + (back.flip(-1) if flip else back)
-        restored = restored / turns if turns > 1 else restored
-        if not bool(torch.isfinite(restored).all()):
-            raise NotFiniteError
-        if grey:
-            restored = restored.mean(dim=1, keepdim=True)
-        return restored.permute(0, 2, 3, 1).cpu().numpy()

@@ -99,12 +99,12 @@ class Asked:
 def tile_seconds(engine: Engine, crew: Crew, height: int, width: int) -> float:
     """How long a tile of this size takes now, among as many as the crew computes at once."""
     tile = np.random.default_rng(0).random((height, width, 3), np.float32)
-    _, routing = engine.run([tile], None)
+    _, routing = engine.start([tile], None).land()
     tiles = [tile] * crew.workers
     taken: list[float] = []
     for _ in range(_TRIALS):
         begun = time.perf_counter()
-        crew.map(lambda one: engine.run([one], routing), tiles)
+        crew.map(lambda one: engine.start([one], routing).land(), tiles)
         taken.append((time.perf_counter() - begun) / crew.workers)
     return statistics.median(taken)
 

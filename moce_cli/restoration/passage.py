@@ -16,7 +16,8 @@ from moce_cli.checkpoints import Checkpoint, build
 from moce_cli.errors import MoceError
 from moce_cli.restoration.backoff import is_out_of_memory
 from moce_cli.restoration.canvas import Array, Canvas
-from moce_cli.restoration.engine import Engine, NotFiniteError, Outcome, Progress
+from moce_cli.restoration.engine import Engine, Outcome, Progress
+from moce_cli.restoration.flight import NotFiniteError
 from moce_cli.restoration.forecast import Asked, Forecast, forecast, tile_seconds
 from moce_cli.restoration.plan import Plan
 from moce_cli.restoration.report import Report

@@ -411,17 +411,17 @@ def test_with_a_format_a_name_without_extension_is_a_file(moce, picture, tmp_pat
 
 
 def test_no_exception_ends_a_batch(moce, picture, tmp_path, monkeypatch):
-    from moce_cli.restoration import engine
+    from moce_cli.restoration.flight import Runway
 
     sources = [picture(tmp_path / f"{i}.png", seed=i) for i in range(4)]
-    run, calls = engine.Engine.run, iter([None, MemoryError(), ValueError("odd"), None])
+    start, calls = Runway.start, iter([None, MemoryError(), ValueError("odd"), None])
 
     def failing(self, *arguments, **options):
         if (error := next(calls)) is not None:
             raise error
-        return run(self, *arguments, **options)
+        return start(self, *arguments, **options)
 
-    monkeypatch.setattr(engine.Engine, "run", failing)
+    monkeypatch.setattr(Runway, "start", failing)
     result = moce("restore", *sources, "-o", tmp_path / "out", "--json")
     assert result.exit_code == 1
     rows = [json.loads(line) for line in result.stdout.splitlines()]

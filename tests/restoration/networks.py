@@ -1,5 +1,6 @@
 """Restorers whose answer is known or quick."""
 
+import numpy as np
 import torch
 
 from moce_cli.checkpoints import Checkpoint, ModelCard
@@ -37,3 +38,11 @@ def restorer(*, identity=False, precision="fp32", device="cpu", **options):
     return Restorer(
         checkpoint(identity=identity), device=device, precision=precision, threads=2, **options
     )
+
+
+def noise(height, width, channels=3, dtype=np.uint8, seed=0):
+    """A picture of chance."""
+    rng = np.random.default_rng(seed)
+    if np.dtype(dtype).kind == "f":
+        return rng.random((height, width, channels)).astype(dtype)
+    return rng.integers(0, np.iinfo(dtype).max + 1, (height, width, channels)).astype(dtype)

@@ -1,6 +1,7 @@
 """Laws of what the network sees, and of what becomes of its answer."""
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from moce_cli.errors import InputError, MoceError, UsageError
 from moce_cli.network import force
 from moce_cli.pictures import Picture, Source, encoding_of
 from moce_cli.restoration import How, Region
-from moce_cli.restoration import engine as engine_module
+from moce_cli.restoration.flight import Runway
 from moce_cli.restoration.hidden import carried_on
 from moce_cli.restoration.judge import Judge
 
@@ -265,16 +266,16 @@ def test_the_rule_for_what_is_no_picture():
 
 
 def test_a_wrong_mean_is_done_again_in_float32_and_then_an_error(monkeypatch):
-    run = engine_module.Engine.run
+    start = Runway.start
     wrong = {"bf16": True, "fp32": False}
 
     def darkened(self, *arguments, **options):
-        pixels, routing = run(self, *arguments, **options)
-        half = any(p.dtype == torch.bfloat16 for p in self.network.parameters())
+        flight = start(self, *arguments, **options)
+        half = any(p.dtype == torch.bfloat16 for p in self._network.parameters())
         factor = 0.01 if wrong["bf16" if half else "fp32"] else 1
-        return [tile * factor for tile in pixels], routing
+        return replace(flight, pieces=[piece * factor for piece in flight.pieces])
 
-    monkeypatch.setattr(engine_module.Engine, "run", darkened)
+    monkeypatch.setattr(Runway, "start", darkened)
     picture = noise(40, 40)
     result = restorer(precision="bf16", identity=True).restore(picture)
     np.testing.assert_array_equal(result.picture, picture)

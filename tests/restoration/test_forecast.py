@@ -7,7 +7,7 @@ import torch
 from networks import SMALL, restorer
 
 from moce_cli.restoration import Asked
-from moce_cli.restoration.engine import NotFiniteError
+from moce_cli.restoration.flight import NotFiniteError
 from moce_cli.restoration.forecast import forecast
 from moce_cli.restoration.plan import make_plan
 
@@ -57,6 +57,6 @@ def test_a_tile_that_comes_to_nothing_has_no_time(error, monkeypatch):
     def failing(*_, **__):
         raise error
 
-    monkeypatch.setattr("moce_cli.restoration.engine.Engine.run", failing)
+    monkeypatch.setattr("moce_cli.restoration.flight.Runway.start", failing)
     told = restorer(tile=64, overlap=8).forecast(Asked(200, 300))
     assert (told.seconds, told.tiles) == (None, 24)
