@@ -122,6 +122,8 @@ def restore_in_bands(
         MoceError: it can't be read, restored or written.
     """
     kind = output_format(job, reader.header.format)
+    if progress is not None:
+        reader.while_turning = lambda: progress(0, 1)  # it may want to stop
     with reader, contextlib.ExitStack() as stack:
 
         def begin() -> BandWriter:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import logging
 import re
 import shutil
@@ -140,6 +141,11 @@ def spool(stream: BinaryIO, file: BinaryIO, called: str) -> None:
         if sniff(start):
             shutil.copyfileobj(stream, file, 2**20)
     except OSError as error:
+        if error.errno == errno.ENOSPC:
+            raise InputError(
+                f"{called} can't be kept until it is decoded: no space left for temporary files",
+                "set TMPDIR to a folder with room for it",
+            ) from error
         raise InputError(f"{called} can't be read: {error.strerror}") from error
 
 

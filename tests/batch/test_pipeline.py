@@ -7,6 +7,7 @@ import time
 
 import pytest
 from networks import restorer
+from PIL import Image
 
 from moce_cli.batch import (
     Began,
@@ -22,6 +23,7 @@ from moce_cli.batch import (
 from moce_cli.batch import loading as reading
 from moce_cli.batch import run as steps
 from moce_cli.errors import InputError, OutputError, OutputExistsError
+from moce_cli.pictures.large.spool import Spool
 
 
 def jobs_in(folder, out):
@@ -123,6 +125,25 @@ def test_files_that_are_open_in_bands_are_closed_when_all_stops(
                 time.sleep(0.01)
             stop.set()
     assert all(reader._file.closed for reader in opened)
+
+
+def test_a_stop_is_heard_while_a_picture_is_turned(tmp_path, picture, network, banded, monkeypatch):
+    path = picture(tmp_path / "in" / "0.png", 300)
+    exif = Image.Exif()
+    exif[0x112] = 6  # on its side
+    Image.open(path).save(path, exif=exif)
+    stop, put, strips = threading.Event(), Spool._put, []
+
+    def stopping(self, rows):
+        stop.set()
+        strips.append(len(rows))
+        put(self, rows)
+
+    monkeypatch.setattr(Spool, "_put", stopping)
+    events = list(Pipeline(network, banded, stop).run(jobs_in(tmp_path / "in", tmp_path / "out")))
+    assert ends(events) == []
+    assert strips == [64]
+    assert list((tmp_path / "out").glob("**/*.png")) == []
 
 
 def test_an_endless_stream_of_jobs_is_taken_as_it_comes(folder, tmp_path, network, desk):

@@ -1,5 +1,6 @@
 """A pipe gives what the file gives."""
 
+import errno
 import io
 import os
 import subprocess
@@ -11,7 +12,7 @@ import pytest
 from picture_whole import WHOLE
 
 from moce_cli.errors import InputError
-from moce_cli.pictures import probe, read
+from moce_cli.pictures import probe, read, spool
 
 
 class Pipe(io.RawIOBase):
@@ -67,3 +68,17 @@ def test_probe_leaves_a_stream_for_read():
     stream = io.BytesIO(WHOLE["PNG"])
     assert probe(stream).width == 40
     assert read(stream).width == 40
+
+
+@pytest.mark.parametrize(
+    ("number", "sentence"),
+    [(errno.ENOSPC, "no space left for temporary files"), (errno.EIO, "pipe can't be read")],
+)
+def test_a_pipe_that_finds_no_disk_is_not_called_unreadable(number, sentence):
+    class Disk(io.BytesIO):
+        def write(self, data):
+            raise OSError(number, os.strerror(number))
+
+    with pytest.raises(InputError, match=sentence) as caught:
+        spool(io.BytesIO(WHOLE["PNG"]), Disk(), "the pipe")
+    assert ("TMPDIR" in (caught.value.hint or "")) == (number == errno.ENOSPC)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO, Self
 
@@ -86,7 +87,11 @@ class BandReader:
         header: as `probe` gives it.
         facts: size, samples and metadata, as `Picture` has them.
         disk_bytes: of the temporary file; 0 if none is needed.
+        while_turning: called again and again while that file is written, by who asks for rows; what
+            it raises ends the writing.
     """
+
+    while_turning: Callable[[], None] | None = None
 
     def __init__(self, file: BinaryIO, facts: Facts, name: str) -> None:
         self._file, self._stored, self._name = file, facts, name
@@ -161,8 +166,14 @@ class BandReader:
         try:
             if self._spool is None:
                 stream = self._opened()
+
+                def stored(first: int, after: int) -> Pixels:
+                    if self.while_turning is not None:
+                        self.while_turning()
+                    return self._wanted(stream.rows(first, after))
+
                 self._spool = Spool(
-                    lambda first, after: self._wanted(stream.rows(first, after)),
+                    stored,
                     self._stored.height,
                     self._stored.width,
                     self._orientation,

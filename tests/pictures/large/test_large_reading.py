@@ -428,6 +428,24 @@ def test_no_disk_to_turn_a_picture_on(tmp_path, monkeypatch):
     assert "TMPDIR" in caught.value.hint
 
 
+def test_turning_a_picture_can_be_ended(tmp_path, monkeypatch):
+    monkeypatch.setattr(spool.tempfile, "tempdir", str(tmp_path))
+    path, calls = tmp_path / "a.png", []
+    path.write_bytes(png_of(noise(500, 50), extra=[(b"eXIf", exif_of(6))]))
+
+    def asked():
+        calls.append(1)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+
+    with open_bands(path) as reader:
+        reader.while_turning = asked
+        with pytest.raises(KeyboardInterrupt):
+            reader.rows(0, 10)
+        assert len(calls) == 3, "not at the end only"
+        assert len(reader.rows(0, 10)[0]) == 10, "it may be asked again"
+
+
 def test_a_pipe_and_nothing_loaded_before_it_is_needed(tmp_path):
     command = "import sys, moce_cli.pictures.large; print('pyvips' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", command], capture_output=True, check=True)
