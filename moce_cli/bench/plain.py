@@ -119,6 +119,26 @@ def moce_block(
     return x + feed_forward(norm(x, block.ffn_norm), ffn), tuple(chosen)
 
 
+def scene_vectors(degraded: Tensor, s: Layer) -> list[Tensor]:
+    """What the whole picture is like, for each place where it is added; none if it is not told."""
+    if s is None:
+        return [torch.zeros(1, device=degraded.device)] * 7
+    h, w = degraded.shape[-2:]
+    squares = F.avg_pool2d(degraded, (min(8, h), min(8, w)), ceil_mode=True)[0].flatten(1)
+    values = torch.cat((squares, squares.amin(0, keepdim=True))).sort(1).values
+    scene: list[Tensor] = []
+    for row in values:
+        for share in (0.01, 0.1, 0.5, 0.9, 0.99):
+            at = share * (len(row) - 1)
+            low = int(at)
+            high = min(low + 1, len(row) - 1)
+            scene.append(row[low] + (row[high] - row[low]) * (at - low))
+    told = torch.stack(scene)[None]
+    told = torch.cat((told, torch.log2(told + 1 / 64) / 6), 1)
+    hidden = F.gelu(F.linear(told, s.trunk.weight, s.trunk.bias))
+    return [F.linear(hidden, head.weight)[:, :, None, None] for head in s.heads]
+
+
 def forward(
     network: MoCEIR, degraded: Tensor, routing: Routing | None = None
 ) -> tuple[Tensor, Sequence[tuple[int, ...]]]:
@@ -134,18 +154,20 @@ def forward(
     """
     of: Any = network
     squares = network.config.unshuffle
-    x = conv(F.pixel_unshuffle(degraded, squares), of.embed)
+    told = iter(scene_vectors(degraded, of.scene))
+    x = conv(F.pixel_unshuffle(degraded, squares), of.embed) + next(told)
     skips: list[Tensor] = []
     for blocks, down in zip(of.encoder, of.down, strict=True):
         x = encoder_blocks(x, blocks)
         skips.append(x)
-        x = F.pixel_unshuffle(conv(x, down.conv), 2)
+        x = F.pixel_unshuffle(conv(x, down.conv), 2) + next(told)
     x = encoder_blocks(x, of.latent)
     frequency = F.gelu(depthwise(x, of.frequency.high_pass)).mean((2, 3))
     frequency = of.frequency.mlp(frequency)
     chosen: list[tuple[int, ...]] = []
     for up, fuse, blocks in zip(of.up, of.fuse, of.decoder, strict=True):
-        x = conv(torch.cat((F.pixel_shuffle(conv(x, up.conv), 2), skips.pop()), 1), fuse)
+        x = torch.cat((F.pixel_shuffle(conv(x, up.conv), 2), skips.pop()), 1)
+        x = conv(x, fuse) + next(told)
         for block in blocks:
             pinned = None if routing is None else routing[len(chosen)]
             x, ids = moce_block(x, frequency, block, pinned)

@@ -18,7 +18,7 @@ from moce_cli.bench.floor import synchronise
 from moce_cli.checkpoints import build, load_model
 from moce_cli.errors import MoceError
 from moce_cli.network.cost import forward_cost
-from moce_cli.network.unet import pad_by_reflection
+from moce_cli.network.padding import pad_by_reflection
 from moce_cli.pictures import read, to_depth
 from moce_cli.psnr import MOST_DB, psnr
 from moce_cli.restoration import Restorer

@@ -44,6 +44,9 @@ class MoCEIRConfig:
     a picture's brightness out, and no block can see how dark it is."""
     expert_ffn: bool = False
     """Whether each expert brings the block's feed-forward as well, as wide as its rank allows."""
+    scene: bool = False
+    """Whether the network is told of the whole picture that its input is a piece of; see
+    `network.scene`."""
     rank_divisors: tuple[int, ...] = ()
     """The level's width over each expert's rank; empty is the paper's, each half the last."""
     expert_windows: tuple[int, ...] = ()
@@ -74,7 +77,7 @@ class MoCEIRConfig:
                 # files may hold anything, and True is an int to Python
                 if type(value) is not int or value < 1:
                     raise ConfigError(f"{name} holds {value!r}, it needs whole numbers from 1 on")
-        for name in ("embed_bias", "expert_ffn"):
+        for name in ("embed_bias", "expert_ffn", "scene"):
             if type(getattr(self, name)) is not bool:
                 raise ConfigError(f"{name} holds {getattr(self, name)!r}, it needs true or false")
         if self.unshuffle not in UNSHUFFLES:
@@ -109,7 +112,14 @@ class MoCEIRConfig:
     @property
     def beyond_paper(self) -> tuple[str, ...]:
         """Fields that have another value than in the paper's networks."""
-        ours = ("unshuffle", "embed_bias", "expert_ffn", "rank_divisors", "expert_windows")
+        ours = (
+            "unshuffle",
+            "embed_bias",
+            "expert_ffn",
+            "scene",
+            "rank_divisors",
+            "expert_windows",
+        )
         paper = {field.name: field.default for field in fields(self)}
         return tuple(name for name in ours if getattr(self, name) != paper[name])
 
@@ -141,6 +151,11 @@ class MoCEIRConfig:
             for level, count in zip(levels, self.decoder_blocks, strict=True)
             for _ in range(count)
         )
+
+    @property
+    def scene_widths(self) -> tuple[int, ...]:
+        """Channels at each place where the scene is told: four levels down, three up."""
+        return tuple(self.level_width(level) for level in (0, 1, 2, 3, 2, 1, 0))
 
     def to_dict(self) -> dict[str, int | list[int]]:
         """The configuration as plain JSON values."""

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from moce_cli.network.config import DOWNSCALE, MoCEIRConfig
+from moce_cli.network.scene import scene_macs
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +80,9 @@ def forward_cost(config: MoCEIRConfig, height: int, width: int) -> Cost:
         total += pixels[level] * 9 * d(level) * (d(level) // 2)  # down
         total += pixels[level + 1] * 9 * d(level + 1) * 2 * d(level + 1)  # up
         total += pixels[level] * d(level + 1) * d(level)  # fusion
+
+    if config.scene:
+        total += scene_macs(config.scene_widths)
 
     def expert(level: int, expert_id: int) -> int:
         rank = config.expert_rank(level, expert_id)

@@ -19,10 +19,13 @@ from moce_cli.network.layers import (
     Linear,
     Norm,
     Upsample,
+    add,
     depthwise,
 )
 from moce_cli.network.mixture import MoCEBlock
+from moce_cli.network.padding import pad_by_reflection
 from moce_cli.network.router import BlockRouting, Router, Routing, decide
+from moce_cli.network.scene import SCENE_SIZE, SceneEmbedding, block_means, scene_of
 
 Given = TypeVar("Given")
 Made = TypeVar("Made")
@@ -79,23 +82,6 @@ class FrequencyEmbedding(nn.Module):
         return self.mlp(high.mean(dim=(1, 2)))
 
 
-def _reflected(size: int, padded: int, device: torch.device) -> Tensor:
-    """Indices that continue 0..size-1 by reflection, to and fro as often as it takes."""
-    period = max(2 * (size - 1), 1)
-    index = torch.arange(padded, device=device) % period
-    return torch.minimum(index, period - index) if size > 1 else torch.zeros_like(index)
-
-
-def pad_by_reflection(x: Tensor, height: int, width: int) -> Tensor:
-    """Continue `(B, C, H, W)` at the bottom and the right by reflection, however small it is."""
-    h, w = x.shape[-2:]
-    if height != h:
-        x = x.index_select(-2, _reflected(h, height, x.device))
-    if width != w:
-        x = x.index_select(-1, _reflected(w, width, x.device))
-    return x
-
-
 class MoCEIR(nn.Module):
     """Mixture-of-complexity-experts image restoration.
 
@@ -117,6 +103,7 @@ class MoCEIR(nn.Module):
 
         pixel_channels = 3 * config.unshuffle**2
         self.embed = Conv2d(pixel_channels, width(0), 3, bias=config.embed_bias)
+        self.scene = SceneEmbedding(config.scene_widths) if config.scene else None
         self.encoder = nn.ModuleList(blocks(i, n) for i, n in enumerate(config.encoder_blocks))
         self.down = nn.ModuleList(Downsample(width(i)) for i in range(3))
         self.latent = blocks(3, config.latent_blocks)
@@ -142,6 +129,8 @@ class MoCEIR(nn.Module):
         """
         whole = (self.embed, self.output, self.frequency, self.up[-1], self.fuse[-1])
         kept = {id(m) for part in whole for m in part.modules()}
+        if self.scene is not None:
+            kept |= {id(m) for m in self.scene.modules()}
         for block in (*self.encoder[0].modules(), *self.refinement.modules()):
             if isinstance(block, EncoderBlock):
                 kept |= {id(block.attention.project), id(block.ffn.project)}
@@ -167,13 +156,18 @@ class MoCEIR(nn.Module):
         """
         return self.restore(degraded).restored
 
-    def restore(self, degraded: Tensor, routing: Routing | None = None) -> Restoration:
+    def restore(
+        self, degraded: Tensor, routing: Routing | None = None, scene: Tensor | None = None
+    ) -> Restoration:
         """Restore a batch and tell which experts ran.
 
         Args:
             degraded: `(B, 3, H, W)`, RGB in [0, 1], any H and W from 1 on.
             routing: decisions from outside, one per MoCE block, each for a batch of B or of one.
                 The routers do not run then.
+            scene: `(B, SCENE_SIZE)` or `(1, SCENE_SIZE)`, of the pictures that the input is a piece
+                of, see `scene_of`; None takes each for a whole picture. Only a network with `scene`
+                looks at it.
 
         Returns:
             the restored batch, not clamped, and the decisions.
@@ -194,7 +188,14 @@ class MoCEIR(nn.Module):
                     f"the routing is for a batch of {len(block.chosen)}, the input is "
                     f"one of {len(degraded)}"
                 )
-        run = self._stages(degraded, routing)
+        if scene is not None and (
+            scene.ndim != 2 or scene.shape[1] != SCENE_SIZE or len(scene) not in (1, len(degraded))
+        ):
+            raise ConfigError(
+                f"a scene of shape {tuple(scene.shape)} does not fit a batch of {len(degraded)}: "
+                f"it needs (B, {SCENE_SIZE})"
+            )
+        run = self._stages(degraded, routing, scene)
         try:
             question = next(run)
             while True:
@@ -202,7 +203,9 @@ class MoCEIR(nn.Module):
         except StopIteration as end:
             return end.value
 
-    def restore_together(self, batches: Sequence[Tensor], each: Each = map) -> list[Restoration]:
+    def restore_together(
+        self, batches: Sequence[Tensor], each: Each = map, scene: Tensor | None = None
+    ) -> list[Restoration]:
         """Restore batches with one decision for all of them, block by block; for inference.
 
         Each decision is that of the mean of all logits. The batches go through the network one
@@ -212,11 +215,12 @@ class MoCEIR(nn.Module):
         Args:
             batches: each as for `restore`.
             each: does a step for each of several, as `map` does; may do some at once.
+            scene: `(1, SCENE_SIZE)`, of the picture they are pieces of; see `restore`.
 
         Returns:
             for each batch what `restore` returns, all with the same decisions.
         """
-        runs = [self._stages(batch, None) for batch in batches]
+        runs = [self._stages(batch, None, scene) for batch in batches]
         decision: BlockRouting | None = None
 
         def on(run: _Run) -> _Question | Restoration:
@@ -236,8 +240,9 @@ class MoCEIR(nn.Module):
             told.clear()
             questions.clear()
 
-    def _stages(self, degraded: Tensor, routing: Routing | None) -> _Run:
+    def _stages(self, degraded: Tensor, routing: Routing | None, scene: Tensor | None) -> _Run:
         """Asks for the decision of each block, unless `routing` has it."""
+        told = self._told(degraded, scene)
         h, w = degraded.shape[-2:]
         multiple, squares = self.config.downscale, self.config.unshuffle
         padded_h, padded_w = (-(-side // multiple) * multiple for side in (h, w))
@@ -248,18 +253,19 @@ class MoCEIR(nn.Module):
         with torch.autocast(degraded.device.type, enabled=False):  # both ends keep their precision
             x = self.embed(padded.permute(0, 2, 3, 1).contiguous())
         stream = x.dtype  # of what the blocks add to; they compute in their own
+        x = told(x)
         skips: list[Tensor] = []
         for blocks, down in zip(self.encoder, self.down, strict=True):
             x = blocks(x)
             skips.append(x)
-            x = down(x).to(stream)
+            x = told(down(x).to(stream))
         x = self.latent(x)
         # a pinned routing needs no embedding: it is there for the routers alone
         frequency = self.frequency(x) if routing is None else x.new_empty(0)
         decisions: list[BlockRouting] = []
         for up, fuse, blocks in zip(self.up, self.fuse, self.decoder, strict=True):
             x = up(x)
-            x = fuse(torch.cat((x, skips.pop().to(x.dtype)), dim=-1)).to(stream)
+            x = told(fuse(torch.cat((x, skips.pop().to(x.dtype)), dim=-1)).to(stream))
             for block in blocks:  # pyright: ignore[reportGeneralTypeIssues] -- a ModuleList
                 n, shared = block.ask(x)
                 if routing is None:
@@ -276,3 +282,12 @@ class MoCEIR(nn.Module):
         return Restoration(
             degraded + x[..., :h, :w].to(degraded.dtype), tuple(decisions), frequency
         )
+
+    def _told(self, degraded: Tensor, scene: Tensor | None) -> Callable[[Tensor], Tensor]:
+        """Adds to features what is known of the scene; called at one place after the other."""
+        if self.scene is None:
+            return lambda x: x
+        with torch.autocast(degraded.device.type, enabled=False):
+            whole = scene_of(block_means(degraded.float())) if scene is None else scene
+            hints = iter(self.scene(whole.to(degraded.device)))
+        return lambda x: add(x, next(hints).to(x.dtype))

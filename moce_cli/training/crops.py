@@ -15,6 +15,7 @@ from moce_cli.training.data import Damage
 from moce_cli.training.layouts import FilePair, find_sets
 from moce_cli.training.looks import RGB, Look
 from moce_cli.training.recipe import Recipe
+from moce_cli.training.scenes import Scene, Scenes
 from moce_cli.training.sources import (
     LeftOut,
     Pictures,
@@ -44,6 +45,7 @@ class Crop:
         plan: what is to happen to it.
         labels: `(K,)` strengths by kind, in [0, 1].
         degraded: the piece `(c, c, 3)` as it was found damaged; or None.
+        scene: what is told of the whole picture; or None, for networks that do not ask.
     """
 
     wide: RGB
@@ -52,6 +54,7 @@ class Crop:
     plan: Plan
     labels: Labels
     degraded: RGB | None = None
+    scene: Scene | None = None
 
 
 class Source(Protocol):
@@ -102,6 +105,7 @@ class CleanSource:
         self.left_out = self.pictures.left_out
         if not len(self.pictures):
             raise explain_empty(" and ".join(str(folder) for folder in data.clean), self.left_out)
+        self._scenes = Scenes() if recipe.network.scene else None
         self._kernels = data.kernels
         self._damage = data.damage
         self._ends = np.cumsum([damage.share for damage in data.damage])
@@ -119,7 +123,8 @@ class CleanSource:
         top = left = MARGIN
         if needs_codec(plan):  # its grid of blocks shall fall anywhere
             top, left = (int(n) for n in rng.integers(2 * MARGIN + 1, size=2))
-        return Crop(wide, top, left, plan, _labels(plan))
+        scene = self._scenes and self._scenes.draw(number, picture, plan, rng)
+        return Crop(wide, top, left, plan, _labels(plan), scene=scene)
 
     def _plan(self, damage: Damage, rng: np.random.Generator) -> Plan:
         wanted: dict[str, Strength] = {

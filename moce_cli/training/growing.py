@@ -10,30 +10,39 @@ import torch
 from torch import Tensor
 
 from moce_cli.network import MoCEIRConfig
+from moce_cli.network.scene import SceneEmbedding
 
 _SHARED = re.compile(r"(decoder\.\d+\.\d+\.ffn)\.(expand|depthwise|project)\.weight")
 
 
+_GROWN = ("expert_ffn", "embed_bias", "scene")
+"""What may be switched on."""
+
+
 def can_grow(source: MoCEIRConfig, target: MoCEIRConfig) -> bool:
     """Whether `grow` leads from one architecture to the other."""
-    shape = replace(source, expert_ffn=target.expert_ffn, embed_bias=target.embed_bias)
-    adds = (target.expert_ffn, target.embed_bias) > (source.expert_ffn, source.embed_bias)
-    return shape == target and adds and target.expert_ffn >= source.expert_ffn
+    shape = replace(source, **{name: getattr(target, name) for name in _GROWN})
+    pairs = [(getattr(source, name), getattr(target, name)) for name in _GROWN]
+    return shape == target and all(a <= b for a, b in pairs) and any(a < b for a, b in pairs)
 
 
 def grow(state: Mapping[str, Tensor], target: MoCEIRConfig) -> dict[str, Tensor]:
     """Give each expert the shared feed-forward's most important hidden channels.
 
     The largest expert gets all of them, each other as many as its rank allows; a channel counts
-    by the size of the weights on its way through. A bias that is new is zero.
+    by the size of the weights on its way through. A bias that is new is zero, and a scene adds
+    zero.
 
     Args:
-        state: of the same architecture without `expert_ffn`, `embed_bias` or both.
+        state: of the same architecture without `expert_ffn`, `embed_bias`, `scene` or some of them.
         target: the architecture with them.
     """
     grown: dict[str, Tensor] = {}
     if target.embed_bias:
         grown["embed.bias"] = torch.zeros(target.width)
+    if target.scene:
+        first = SceneEmbedding(target.scene_widths).state_dict()
+        grown |= {f"scene.{name}": value for name, value in first.items()}
     for key, value in state.items():
         match = _SHARED.fullmatch(key)
         if match is None or not target.expert_ffn:

@@ -24,6 +24,7 @@ from moce_cli.training.options import Ending, Options
 from moce_cli.training.recipe import Recipe
 from moce_cli.training.record import Record
 from moce_cli.training.sampling import Batch, Sampler, finish, loader
+from moce_cli.training.scenes import filled
 from moce_cli.training.settings import Budget
 from moce_cli.training.state import Counters, State, state_path
 from moce_cli.training.validate import FixedSet, fixed_set
@@ -213,7 +214,8 @@ class Trainer:
         for group in optimiser.param_groups:
             group["lr"] = rate
         self.module.train()
-        losses: Losses = self.module(degraded, clean, batch.labels.to(self._device))
+        scene = filled(batch.scene.to(self._device), degraded) if recipe.network.scene else None
+        losses: Losses = self.module(degraded, clean, batch.labels.to(self._device), scene)
         losses.total.backward()
         clip = recipe.optimiser.clip or float("inf")
         norm = nn.utils.clip_grad_norm_(self.objective.parameters(), clip)

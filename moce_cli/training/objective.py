@@ -65,18 +65,21 @@ class Objective(nn.Module):
             elif isinstance(module, Router):
                 module.expert_dropout = loss.expert_dropout
 
-    def forward(self, degraded: Tensor, clean: Tensor, strengths: Tensor) -> Losses:
+    def forward(
+        self, degraded: Tensor, clean: Tensor, strengths: Tensor, scene: Tensor | None = None
+    ) -> Losses:
         """Restore a batch and judge it.
 
         Args:
             degraded: `(B, 3, H, W)` in [0, 1].
             clean: as degraded.
             strengths: `(B, K)` in [0, 1], of each kind of damage.
+            scene: `(B, SCENE_SIZE)`, of the pictures that they are crops of; see `MoCEIR.restore`.
         """
         settings = self.settings
         lower = self.precision != "fp32"
         with torch.autocast(degraded.device.type, torch_dtype(self.precision), enabled=lower):
-            result = self.network.restore(degraded)
+            result = self.network.restore(degraded, scene=scene)
         restoration = restoration_loss(result.restored.float(), clean, settings.frequency_weight)
         balance = balance_loss(result.routing, list(self.get_buffer("complexities")))
         cost = cost_loss(result.routing, self.get_buffer("costs"))

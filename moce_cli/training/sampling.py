@@ -22,6 +22,7 @@ from moce_cli.errors import MoceError
 from moce_cli.training.checks import RecipeError
 from moce_cli.training.crops import MARGIN, Crop, source_of
 from moce_cli.training.recipe import Recipe, Stage
+from moce_cli.training.scenes import of
 from moce_cli.training.sources import LeftOut
 from moce_cli.training.testsets import TestSets
 
@@ -41,6 +42,7 @@ class Batch:
         wide: `(P, 3, c + 16, c + 16)` uint8, the pending rows with what surrounds them.
         labels: `(B, K)` float32, strengths by kind of `degradations.KINDS` in [0, 1]; 0 is absent.
         seed: of what `finish` draws.
+        scene: `(B, SCENE_SIZE)`, of each row's whole picture; no numbers stand for the row's own.
     """
 
     clean: Tensor
@@ -50,6 +52,7 @@ class Batch:
     wide: Tensor
     labels: Tensor
     seed: int
+    scene: Tensor
 
     def pin_memory(self) -> Batch:
         """The same in memory from which a GPU can copy by itself."""
@@ -181,6 +184,7 @@ def _assemble(rows: list[Crop], side: int, seed: int, *, on_device: bool) -> Bat
         wide=_channels_first(wide),
         labels=torch.from_numpy(np.stack([row.labels for row in rows])),
         seed=seed,
+        scene=torch.from_numpy(np.stack([of(row.scene) for row in rows])),
     )
 
 

@@ -14,7 +14,8 @@ close = partial(torch.testing.assert_close, atol=1e-4, rtol=1e-4)
 
 OURS = replace(TINY, unshuffle=2, embed_bias=True, expert_ffn=True)
 EQUAL = replace(TINY, expert_ffn=True, rank_divisors=(2,) * 4, expert_windows=(16,) * 4)
-SHAPES = [TINY, replace(TINY, top_k=2), replace(TINY, top_k=4), OURS, EQUAL]
+TOLD = replace(TINY, embed_bias=True, scene=True)
+SHAPES = [TINY, replace(TINY, top_k=2), replace(TINY, top_k=4), OURS, EQUAL, TOLD]
 
 
 def ours_network(config):
@@ -26,6 +27,8 @@ def ours_network(config):
             for name, value in network.named_parameters():
                 if "router" in name:
                     value.mul_(50)
+                elif name.startswith("scene.heads"):  # zero at first
+                    value.normal_(0, 0.1)
     return network
 
 

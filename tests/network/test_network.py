@@ -12,8 +12,8 @@ from shapes import close, pinned, same_picture
 from moce_cli.errors import ConfigError
 from moce_cli.network import MoCEIR, MoCEIRConfig
 from moce_cli.network.layers import channel_attention_weights
+from moce_cli.network.padding import pad_by_reflection
 from moce_cli.network.router import decide
-from moce_cli.network.unet import pad_by_reflection
 
 
 @pytest.fixture(scope="module")
