@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from moce_cli.network import MoCEIR, Routing, force
 from moce_cli.restoration.backoff import is_out_of_memory, smaller
@@ -17,9 +18,10 @@ from moce_cli.restoration.flight import IN_FLIGHT, Flight, Runway
 from moce_cli.restoration.judge import Judge
 from moce_cli.restoration.plan import MOST_WORKERS, Plan, sample_size, workers_for
 from moce_cli.restoration.report import Tally
+from moce_cli.restoration.scout import scout
 from moce_cli.restoration.view import Sink, View, Work, lowered
 from moce_cli.runtime import Precision, torch_dtype
-from moce_cli.tiling import BandBlender, SeamMeter, Tile, TileGrid, sample_tiles
+from moce_cli.tiling import BandBlender, SeamMeter, Tile, TileGrid
 
 log = logging.getLogger(__name__)
 
@@ -82,6 +84,7 @@ class Engine:
         tally, notes, seam = Tally(self.config, 8 if ensemble else 1), list[str](), SeamMeter()
         judge, most = Judge(), MOST_WORKERS
         pinned: Routing | None = None
+        scene: Tensor | None = None
         top = 0  # rows above are finished
         while True:
             # after a back-off the next grid begins a little above, to give its first rows context
@@ -100,10 +103,12 @@ class Engine:
                 with crew:
                     ready: dict[Tile, Float] = {}
                     if pinned is None:
-                        pinned, ready = self._pin(work, routing, tally, crew, notes)
+                        pinned, ready, scene = self._pin(work, routing, scene, tally, crew, notes)
                         on_tiles()
                     seam.follow(grid, start)
-                    for band, rows, at in self._bands(work, pinned, tally, ready, crew, on_tiles):
+                    for band, rows, at in self._bands(
+                        work, pinned, scene, tally, ready, crew, on_tiles
+                    ):
                         skip = max(0, top - at)  # those above are finished already
                         for first in range(skip, len(rows), _ROWS_AT_ONCE):
                             part = rows[first : first + _ROWS_AT_ONCE]
@@ -140,42 +145,44 @@ class Engine:
         return Crew(min(workers, most_workers), plan.threads, ahead)
 
     def _pin(
-        self, work: Work, routing: str, tally: Tally, crew: Crew, notes: list[str]
-    ) -> tuple[Routing | None, dict[Tile, Float]]:
-        """The routing for all tiles, and those that are restored already.
+        self,
+        work: Work,
+        routing: str,
+        scene: Tensor | None,
+        tally: Tally,
+        crew: Crew,
+        notes: list[str],
+    ) -> tuple[Routing | None, dict[Tile, Float], Tensor | None]:
+        """The routing for all tiles, those that are restored already, and the scene.
 
         A sample of tiles goes through the network together and decides together, block by block.
         Since all other tiles follow its decisions, it need not go through again.
 
         Returns:
-            None where each tile chooses.
+            no routing where each tile chooses; no scene where a tile is its own.
         """
-        grid, asked = work.grid, work.asked
+        grid, several = work.grid, len(work.asked) > 1
+        deciding = sample_size(work.batch, grid.rows.size * grid.columns.size)
+        found = scout(
+            work,
+            deciding if routing == "image" and several else 0,
+            scene=self.config.scene and several and scene is None,
+        )
+        scene = found.scene if scene is None else scene
         if routing not in ("image", "tile"):
             pinned: Routing = [
                 force(int(routing), self.config.num_experts)
                 for _ in self.config.decoder_block_levels
             ]
             tally.decisions(pinned)
-            return pinned, {}
-        if routing == "tile" or len(asked) < 2:
-            return None, {}
-        most = sample_size(work.batch, grid.rows.size * grid.columns.size)
-        sample = [tile for tile in sample_tiles(grid, most) if tile in asked]
-        if len(asked) < len(grid):
-            ordered = [tile for tile in grid if tile in asked]
-            count = min(most, len(ordered))
-            sample = [ordered[i * len(ordered) // count] for i in range(count)]
-        seen: list[Float] = []
-        for tile in sample:
-            seen.append(work.seen(tile))
-            for top in {other.top for other in sample if other.top < tile.top}:
-                work.drop(top)
-        work.drop(sample[-1].top)
+            return pinned, {}, scene
+        sample, seen = found.tiles, found.seen
+        if not sample:
+            return None, {}, scene
         while True:
             try:
                 flight = self.start(
-                    seen, None, turns=tally.turns, together=work.batch, each=crew.map
+                    seen, None, scene, turns=tally.turns, together=work.batch, each=crew.map
                 )
                 restored, pinned = flight.land()
                 break
@@ -188,12 +195,13 @@ class Engine:
                 log.warning(notes[-1])
         tally.decisions(pinned)
         tally.cost(grid.rows.size, grid.columns.size, pinned, len(seen))
-        return pinned, dict(zip(sample, restored, strict=True))
+        return pinned, dict(zip(sample, restored, strict=True)), scene
 
     def _bands(
         self,
         work: Work,
         pinned: Routing | None,
+        scene: Tensor | None,
         tally: Tally,
         ready: dict[Tile, Float],
         crew: Crew,
@@ -219,7 +227,7 @@ class Engine:
 
         def start(given: tuple[list[Tile], list[Float]]) -> tuple[list[Tile], Flight | None]:
             tiles, seen = given
-            return tiles, self.start(seen, pinned, turns=tally.turns) if tiles else None
+            return tiles, self.start(seen, pinned, scene, turns=tally.turns) if tiles else None
 
         def land(
             started: tuple[list[Tile], Flight | None],

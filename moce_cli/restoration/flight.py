@@ -73,6 +73,7 @@ class Runway:
         self,
         seen: Sequence[Float],
         pinned: Routing | None,
+        scene: Tensor | None = None,
         *,
         turns: int = 1,
         together: int = 0,
@@ -83,6 +84,7 @@ class Runway:
         Args:
             seen: tiles of one size, `(h, w, C)`.
             pinned: what they follow.
+            scene: of the picture; None takes each tile for a whole one.
             turns: of each, which follow the decisions for the first.
             together: decide once for all, in batches of so many.
             each: does a step for each of such batches.
@@ -90,13 +92,13 @@ class Runway:
         size = together or len(seen)
         batches = [self._lift(seen[at : at + size]) for at in range(0, len(seen), size)]
         if together:
-            results = self._network.restore_together(batches, each)
+            results = self._network.restore_together(batches, each, scene)
         else:
-            results = [self._network.restore(batch, pinned) for batch in batches]
+            results = [self._network.restore(batch, pinned, scene) for batch in batches]
         grey = seen[0].shape[2] == 1
 
         def finish(pair: tuple[Tensor, Restoration]) -> tuple[Tensor, Tensor]:
-            restored = self._turned(*pair, turns)
+            restored = self._turned(*pair, scene, turns)
             finite = torch.isfinite(restored).all()
             if grey:
                 restored = restored.mean(dim=1, keepdim=True)
@@ -135,12 +137,14 @@ class Runway:
         made.record_stream(self._down)
         return host
 
-    def _turned(self, batch: Tensor, result: Restoration, turns: int) -> Tensor:
+    def _turned(
+        self, batch: Tensor, result: Restoration, scene: Tensor | None, turns: int
+    ) -> Tensor:
         """The mean over so many turns of which the first was made: `(B, 3, h, w)`."""
         restored = result.restored
         for quarter, flip in _TURNS[1:turns]:
             turned = torch.rot90(batch.flip(-1) if flip else batch, quarter, (-2, -1))
-            back = self._network.restore(turned, result.routing).restored
+            back = self._network.restore(turned, result.routing, scene).restored
             back = torch.rot90(back, -quarter, (-2, -1))
             restored = restored + (back.flip(-1) if flip else back)
         return restored / turns if turns > 1 else restored

@@ -61,9 +61,7 @@ def test_without_one_each_sample_is_its_own_scene():
     given = network.restore(degraded, None, scene(degraded))
     assert same_picture(found.restored, given.restored)
     for i in range(3):
-        alone = network.restore(
-            degraded[i : i + 1], [d for d in network.restore(degraded[i : i + 1]).routing]
-        )
+        alone = network.restore(degraded[i : i + 1])
         assert same_picture(found.restored[i], alone.restored[0])
 
 

@@ -123,9 +123,9 @@ def test_a_tile_that_was_asked_for_its_routing_does_not_run_again(monkeypatch):
     monkeypatch.setattr("moce_cli.restoration.engine.sample_size", lambda *_: 3)
     start, seen = Runway.start, []
 
-    def counting(self, tiles, pinned, **options):
+    def counting(self, tiles, pinned, *given, **options):
         seen.append([tile.tobytes() for tile in tiles])
-        return start(self, tiles, pinned, **options)
+        return start(self, tiles, pinned, *given, **options)
 
     monkeypatch.setattr(Runway, "start", counting)
     result = restorer(tile=64, overlap=16).restore(noise(150, 200))

@@ -18,10 +18,10 @@ from moce_cli.restoration.selfcheck import TOLERANCE, convolution_is_right, gold
 def test_a_whole_picture_that_runs_out_of_memory_is_cut_with_one_routing(monkeypatch):
     start = Runway.start
 
-    def failing(self, seen, pinned, **options):
+    def failing(self, seen, pinned, *given, **options):
         if len(seen[0]) * len(seen) > 400:
             raise torch.OutOfMemoryError
-        return start(self, seen, pinned, **options)
+        return start(self, seen, pinned, *given, **options)
 
     monkeypatch.setattr(Runway, "start", failing)
     calls = []
@@ -48,11 +48,11 @@ def test_out_of_memory_halves_the_tile_and_keeps_what_is_finished(monkeypatch, e
     picture = noise(200, 100)
     start, sizes = Runway.start, []
 
-    def failing(self, tiles, pinned, **options):
+    def failing(self, tiles, pinned, *given, **options):
         sizes.append(len(tiles[0]))
         if len(sizes) == 4:  # in the second row of tiles
             raise error
-        return start(self, tiles, pinned, **options)
+        return start(self, tiles, pinned, *given, **options)
 
     monkeypatch.setattr(Runway, "start", failing)
     made = Restorer(
@@ -81,11 +81,11 @@ def test_other_errors_are_not_taken_for_it(monkeypatch):
 def test_out_of_memory_while_pinning_asks_fewer_and_then_smaller_tiles(monkeypatch):
     start, asked = Runway.start, []
 
-    def failing(self, tiles, pinned, **options):
+    def failing(self, tiles, pinned, *given, **options):
         asked.append((len(tiles), len(tiles[0])))
         if len(tiles[0]) > 32 or len(tiles) > 1:
             raise torch.OutOfMemoryError
-        return start(self, tiles, pinned, **options)
+        return start(self, tiles, pinned, *given, **options)
 
     monkeypatch.setattr(Runway, "start", failing)
     picture = noise(150, 150)
@@ -162,14 +162,14 @@ def test_out_of_memory_ends_the_crew_before_the_tile_is_halved(monkeypatch):
     monkeypatch.setattr("moce_cli.restoration.engine.sample_size", lambda *_: 1)
     start, lock, running = Runway.start, threading.Lock(), []
 
-    def crowded(self, tiles, pinned, **options):
+    def crowded(self, tiles, pinned, *given, **options):
         with lock:
             if running:
                 raise torch.OutOfMemoryError
             running.append(len(tiles))
         time.sleep(0.05)  # the other thread comes meanwhile
         try:
-            return start(self, tiles, pinned, **options)
+            return start(self, tiles, pinned, *given, **options)
         finally:
             with lock:
                 running.pop()
