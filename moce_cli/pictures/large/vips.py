@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import os
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -51,6 +50,28 @@ def library() -> str:
     return f"libvips {module.version(0)}.{module.version(1)}.{module.version(2)}"
 
 
+class AsItIs:
+    """A file from its beginning, for libvips, which takes no exceptions."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        file.seek(0)
+
+    def read(self, count: int) -> bytes:
+        """The next bytes; fewer at the end, or where the disk can't be read."""
+        try:
+            return self._file.read(count)
+        except OSError:
+            return b""
+
+    def seek(self, offset: int, whence: int) -> int:
+        """Go elsewhere; where that is, or -1."""
+        try:
+            return self._file.seek(offset, whence)
+        except OSError:
+            return -1
+
+
 class Stream:
     """One pass over a file.
 
@@ -67,13 +88,11 @@ class Stream:
     def __init__(self, file: BinaryIO, facts: Facts, samples: int) -> None:
         module, kind = vips(), facts.source.format
         try:
-            if facts.tiff is None:
-                os.lseek(file.fileno(), 0, os.SEEK_SET)
-                source = module.Source.new_from_descriptor(file.fileno())  # names would be parsed
-            else:
-                described, source = Described(file, facts.tiff), module.SourceCustom()
-                source.on_read(described.read)
-                source.on_seek(described.seek)
+            # a name would be parsed, and a descriptor's file be mapped into memory, all of it
+            read = AsItIs(file) if facts.tiff is None else Described(file, facts.tiff)
+            source = module.SourceCustom()
+            source.on_read(read.read)
+            source.on_seek(read.seek)
             self._image = getattr(module.Image, _LOADERS[kind])(
                 source,
                 access="sequential",

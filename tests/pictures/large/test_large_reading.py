@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 import zlib
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -426,6 +427,17 @@ def test_no_disk_to_turn_a_picture_on(tmp_path, monkeypatch):
     with open_bands(path) as reader, pytest.raises(InputError, match="No space left") as caught:
         reader.rows(0, 10)
     assert "TMPDIR" in caught.value.hint
+
+
+@pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="needs Linux")
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "TIFF"])
+def test_the_file_is_not_mapped_into_memory(kind, tmp_path):
+    """Else memory would follow the file's size."""
+    path = tmp_path / "mapped"
+    Image.fromarray(noise(300, 200)).save(path, kind)
+    with open_bands(path) as reader:
+        reader.rows(0, 200)
+        assert str(path) not in Path("/proc/self/maps").read_text(encoding="utf-8")
 
 
 def test_turning_a_picture_can_be_ended(tmp_path, monkeypatch):
