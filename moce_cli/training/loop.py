@@ -115,7 +115,7 @@ class Trainer:
             OutputError: the weights can't be written at the end.
         """
         first = self.place.is_first
-        clock = Clock(self.counters)
+        clock = Clock(self.counters, self.place.world_size)
         if self._spent(clock) >= 1:
             raise UsageError(
                 f"the budget is spent: this run has taken {self.counters.steps_here} steps in "

@@ -31,12 +31,17 @@ class Moment:
 
 
 class Clock:
-    """Time and processor time that a run has spent, those of earlier parts too."""
+    """Time and processor time that a run has spent, those of earlier parts too.
 
-    def __init__(self, counters: Counters) -> None:
-        self._counters = counters
+    Args:
+        counters: written to.
+        processes: that train together, each for as long as this one.
+    """
+
+    def __init__(self, counters: Counters, processes: int = 1) -> None:
+        self._counters, self._processes = counters, processes
         self._began = time.monotonic() - counters.seconds
-        self._cpu_began = time.process_time() - counters.cpu_seconds
+        self._cpu_before, self._cpu_began = counters.cpu_seconds, time.process_time()
         self._saved = time.monotonic()
 
     def seconds(self) -> float:
@@ -46,7 +51,8 @@ class Clock:
     def update(self) -> None:
         """Write down what was spent."""
         self._counters.seconds = self.seconds()
-        self._counters.cpu_seconds = time.process_time() - self._cpu_began
+        here = time.process_time() - self._cpu_began
+        self._counters.cpu_seconds = self._cpu_before + self._processes * here
 
     def since_saved(self) -> float:
         """Seconds since the state was kept."""
