@@ -195,10 +195,10 @@ def poison(run, steps):
     """Make the loss NaN at these steps."""
     whole = run.objective.forward
 
-    def forward(degraded, clean, strengths):
+    def forward(degraded, *others):
         if run.counters.step in steps:
             degraded = degraded * float("nan")
-        return whole(degraded, clean, strengths)
+        return whole(degraded, *others)
 
     run.objective.forward = forward
 

@@ -200,8 +200,8 @@ def test_a_codec_s_grid_falls_anywhere(make, monkeypatch):
     seen = []
     original = crops.Crop
 
-    def crop(*args):
-        made = original(*args)
+    def crop(*args, **more):
+        made = original(*args, **more)
         seen.append((made.top % 8, made.left % 8, bool(made.plan)))
         return made
 
