@@ -120,9 +120,7 @@ def moce_block(
 
 
 def scene_vectors(degraded: Tensor, s: Layer) -> list[Tensor]:
-    """What the whole picture is like, for each place where it is added; none if it is not told."""
-    if s is None:
-        return [torch.zeros(1, device=degraded.device)] * 7
+    """What the whole picture is like, for each place where it is added."""
     h, w = degraded.shape[-2:]
     squares = F.avg_pool2d(degraded, (min(8, h), min(8, w)), ceil_mode=True)[0].flatten(1)
     values = torch.cat((squares, squares.amin(0, keepdim=True))).sort(1).values
@@ -154,20 +152,24 @@ def forward(
     """
     of: Any = network
     squares = network.config.unshuffle
-    told = iter(scene_vectors(degraded, of.scene))
-    x = conv(F.pixel_unshuffle(degraded, squares), of.embed) + next(told)
+    told = None if of.scene is None else iter(scene_vectors(degraded, of.scene))
+
+    def with_scene(x: Tensor) -> Tensor:
+        return x if told is None else x + next(told)
+
+    x = with_scene(conv(F.pixel_unshuffle(degraded, squares), of.embed))
     skips: list[Tensor] = []
     for blocks, down in zip(of.encoder, of.down, strict=True):
         x = encoder_blocks(x, blocks)
         skips.append(x)
-        x = F.pixel_unshuffle(conv(x, down.conv), 2) + next(told)
+        x = with_scene(F.pixel_unshuffle(conv(x, down.conv), 2))
     x = encoder_blocks(x, of.latent)
     frequency = F.gelu(depthwise(x, of.frequency.high_pass)).mean((2, 3))
     frequency = of.frequency.mlp(frequency)
     chosen: list[tuple[int, ...]] = []
     for up, fuse, blocks in zip(of.up, of.fuse, of.decoder, strict=True):
         x = torch.cat((F.pixel_shuffle(conv(x, up.conv), 2), skips.pop()), 1)
-        x = conv(x, fuse) + next(told)
+        x = with_scene(conv(x, fuse))
         for block in blocks:
             pinned = None if routing is None else routing[len(chosen)]
             x, ids = moce_block(x, frequency, block, pinned)

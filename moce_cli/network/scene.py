@@ -23,11 +23,15 @@ _HIDDEN = 64
 _DARKEST = 1 / 64
 
 
+def reduced(degraded: Tensor) -> Tensor:
+    """`(B, 3, H, W)` to a picture of the means of its squares, `(B, 3, ~H/8, ~W/8)`."""
+    kernel = min(BLOCK, degraded.shape[2]), min(BLOCK, degraded.shape[3])
+    return F.avg_pool2d(degraded, kernel, ceil_mode=True, count_include_pad=False)
+
+
 def block_means(degraded: Tensor) -> Tensor:
     """`(B, 3, H, W)` in [0, 1] to the means of its squares, `(B, N, 3)`."""
-    kernel = min(BLOCK, degraded.shape[2]), min(BLOCK, degraded.shape[3])
-    means = F.avg_pool2d(degraded, kernel, ceil_mode=True, count_include_pad=False)
-    return means.flatten(2).transpose(1, 2)
+    return reduced(degraded).flatten(2).transpose(1, 2)
 
 
 def scene_of(means: Tensor) -> Tensor:

@@ -6,8 +6,6 @@ noise, blur and compression hardly show.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -15,7 +13,7 @@ from torch import Tensor
 
 from moce_cli.degradations import Plan, Step, degrade
 from moce_cli.network import SCENE_SIZE, block_means, scene_of
-from moce_cli.network.scene import BLOCK
+from moce_cli.network.scene import BLOCK, reduced
 from moce_cli.training.looks import RGB
 
 ITSELF = 0.25
@@ -39,7 +37,7 @@ class Scenes:
     """Scenes of pictures; each is made small once."""
 
     def __init__(self) -> None:
-        self._small: dict[int, NDArray[np.uint8]] = {}
+        self._small: dict[int, Tensor] = {}
 
     def draw(self, number: int, picture: RGB, plan: Plan, rng: np.random.Generator) -> Scene | None:
         """The scene of one picture; None where a crop is to be its own.
@@ -54,20 +52,13 @@ class Scenes:
         if own:
             return None
         if number not in self._small:
-            self._small[number] = _small(picture)
-        small = torch.from_numpy(self._small[number]).float().div_(255).permute(2, 0, 1)[None]
+            whole = torch.tensor(picture).permute(2, 0, 1)[None].float()
+            self._small[number] = reduced(whole).round_().byte()
+        small = self._small[number].float().div_(255)
         steps = tuple(_from_afar(step) for step in plan if step.kind in _SEEN_FROM_AFAR)
         if steps:
-            small = degrade(small.contiguous(), [steps], torch.Generator().manual_seed(seed))
+            small = degrade(small, [steps], torch.Generator().manual_seed(seed))
         return scene_of(small.flatten(2).transpose(1, 2))[0].numpy()
-
-
-def _small(picture: RGB) -> NDArray[np.uint8]:
-    """Means of whole squares, `(h, w, 3)`; crops are larger than a square, so there are some."""
-    h, w = (length // BLOCK for length in picture.shape[:2])
-    squares = picture[: h * BLOCK, : w * BLOCK].reshape(h, BLOCK, w, BLOCK, 3)
-    means: NDArray[Any] = squares.mean(axis=(1, 3))
-    return means.round().astype(np.uint8)
 
 
 def _from_afar(step: Step) -> Step:
