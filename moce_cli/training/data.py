@@ -109,6 +109,7 @@ class Data:
         clean: folders of clean pictures, searched with all below them.
         damage: what is done to them.
         kernels: a folder of measured blur kernels (`.npy`), for the kind `kernel`.
+        color_jitter: chance that the tones of a clean picture are changed before its damage.
         root: the folder in which the standard sets lie.
         sets: those drawn from.
         memory_gb: of decoded pictures that may be kept in memory.
@@ -117,19 +118,23 @@ class Data:
     clean: tuple[Path, ...] = ()
     damage: tuple[Damage, ...] = ()
     kernels: Path | None = None
+    color_jitter: float = 0.0
     root: Path | None = None
     sets: tuple[SetUse, ...] = ()
     memory_gb: float = 4.0
 
     def __post_init__(self) -> None:
         check_number("memory_gb", self.memory_gb, 0)
+        check_number("color_jitter", self.color_jitter, 0, 1)
         if bool(self.clean) == bool(self.sets):
             raise RecipeError("needs either clean folders or [[data.set]] tables")
         if self.sets:
             if self.root is None:
                 raise RecipeError("lacks 'root', the folder in which the sets lie")
-            if self.damage or self.kernels:
-                raise RecipeError("has standard sets, which take neither [[damage]] nor kernels")
+            if self.damage or self.kernels or self.color_jitter:
+                raise RecipeError(
+                    "has standard sets, which take neither [[damage]] nor kernels nor color_jitter"
+                )
             return
         if self.root is not None:
             raise RecipeError("has a root, but no [[data.set]] table")
@@ -151,7 +156,8 @@ def data_from(table: Mapping[str, Any], damage: object, folder: Path) -> Data:
     Raises:
         RecipeError: a key or a value does not fit.
     """
-    check_keys(table, ("clean", "kernels", "root", "set", "memory_gb"), "[data]")
+    keys = ("clean", "kernels", "color_jitter", "root", "set", "memory_gb")
+    check_keys(table, keys, "[data]")
     mixtures = tuple(
         _damage(values, f"[[damage]] number {i}")
         for i, values in enumerate(tables_of(damage, "[[damage]]"), 1)
@@ -169,6 +175,7 @@ def data_from(table: Mapping[str, Any], damage: object, folder: Path) -> Data:
             clean=folders_from("clean", table["clean"], folder) if "clean" in table else (),
             damage=mixtures,
             kernels=_folder("kernels", table.get("kernels"), folder),
+            color_jitter=table.get("color_jitter", 0.0),
             root=_folder("root", table.get("root"), folder),
             sets=tuple(sets),
             memory_gb=table.get("memory_gb", 4.0),

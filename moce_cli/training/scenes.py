@@ -14,6 +14,7 @@ from torch import Tensor
 from moce_cli.degradations import Plan, Step, degrade
 from moce_cli.network import SCENE_SIZE, block_means, scene_of
 from moce_cli.network.scene import BLOCK, reduced
+from moce_cli.training.jitter import Jitter
 from moce_cli.training.looks import RGB
 
 ITSELF = 0.25
@@ -39,7 +40,14 @@ class Scenes:
     def __init__(self) -> None:
         self._small: dict[int, Tensor] = {}
 
-    def draw(self, number: int, picture: RGB, plan: Plan, rng: np.random.Generator) -> Scene | None:
+    def draw(
+        self,
+        number: int,
+        picture: RGB,
+        plan: Plan,
+        rng: np.random.Generator,
+        jitter: Jitter | None = None,
+    ) -> Scene | None:
         """The scene of one picture; None where a crop is to be its own.
 
         Args:
@@ -47,6 +55,7 @@ class Scenes:
             picture: `(H, W, 3)` uint8, clean.
             plan: what is to happen to a crop of it.
             rng: draws whether the crop is a scene of its own, and the damage.
+            jitter: how the tones of that crop were changed before.
         """
         own, seed = rng.random() < ITSELF, int(rng.integers(2**62))
         if own:
@@ -55,6 +64,8 @@ class Scenes:
             whole = torch.tensor(picture).permute(2, 0, 1)[None].float()
             self._small[number] = reduced(whole).round_().byte()
         small = self._small[number].float().div_(255)
+        if jitter is not None:
+            small = torch.from_numpy(jitter(small.permute(0, 2, 3, 1).numpy())).permute(0, 3, 1, 2)
         steps = tuple(_from_afar(step) for step in plan if step.kind in _SEEN_FROM_AFAR)
         if steps:
             small = degrade(small, [steps], torch.Generator().manual_seed(seed))

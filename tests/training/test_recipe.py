@@ -92,6 +92,7 @@ def test_a_network_may_differ_from_its_preset(load):
         ('["clean"]', "[7]", r"\[data\] clean is 7, it needs the name of a folder"),
         ('["clean"]', '["clean"]\nroot = "x"', r"\[data\] has a root, but no \[\[data.set\]\]"),
         ('["clean"]', '["clean"]\nmemory_gb = -1', r"\[data\] memory_gb is -1, .* from 0 on"),
+        ('["clean"]', '["clean"]\ncolor_jitter = 2', r"\[data\] color_jitter is 2, .* from 0 to 1"),
         (CLEAN, CLEAN + SETS.removeprefix("\n[data]"), "either clean folders or"),
         (CLEAN, SETS, r"standard sets, which take neither \[\[damage\]\]"),
         (ALL_DAMAGE, "", r"there is no \[\[damage\]\] table"),
