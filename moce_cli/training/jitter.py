@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 
 from moce_cli.training.looks import RGB
 
-GREY, FLAT = 0.1, 0.3
-"""Chances that a changed picture loses all colour, and that it loses black or white."""
+GREY, DARK, FLAT = 0.1, 0.15, 0.3
+"""Chances that a changed picture loses all colour, that it becomes one of the night with bright
+lights left, and that it loses black, and white."""
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 
 
@@ -60,8 +61,11 @@ def draw_jitter(probability: float, rng: np.random.Generator) -> Jitter | None:
     if not probability or rng.random() >= probability:
         return None
     red, green, blue = np.exp(rng.normal(0, 0.06, 3)).tolist()
+    gamma = np.exp(np.clip(rng.normal(0, 0.25), -0.6, 0.6))
+    if rng.random() < DARK:
+        gamma = rng.uniform(1.6, 3)
     return Jitter(
-        gamma=float(np.exp(np.clip(rng.normal(0, 0.25), -0.6, 0.6))),
+        gamma=float(gamma),
         gains=(red, green, blue),
         saturation=0.0 if rng.random() < GREY else float(rng.uniform(0.5, 1.25)),
         black=float(rng.uniform(0, 0.12)) if rng.random() < FLAT else 0.0,
