@@ -54,7 +54,8 @@ class Engine:
         self.device = device
         network = network.eval().requires_grad_(False).to(device)
         self.network = network.compute_in(torch_dtype(precision))
-        self.start = Runway(self.network, device).start
+        runway = Runway(self.network, device)
+        self.start, self._forget = runway.start, runway.forget
 
     def restore(
         self,
@@ -130,6 +131,7 @@ class Engine:
             else:
                 plan = smaller(plan, grid, failure)
                 told = f"tiles of {plan.tile} px, {plan.batch} at once"
+            self._forget()
             if self.device.type == "cuda":
                 torch.cuda.empty_cache()
             notes.append(f"out of memory on {self.device}: went on with {told}")
@@ -189,6 +191,7 @@ class Engine:
             except RuntimeError as error:
                 if not is_out_of_memory(error) or len(seen) == 1:
                     raise
+                self._forget()
                 seen, sample = seen[::2], sample[::2]
                 told = f"out of memory on {self.device}: no more than {len(seen)} tiles were asked"
                 notes.append(f"{told} which experts run")

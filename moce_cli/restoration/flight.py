@@ -11,6 +11,7 @@ from torch import Tensor
 
 from moce_cli.network import Each, MoCEIR, Restoration, Routing
 from moce_cli.restoration.canvas import Float
+from moce_cli.restoration.replay import Passes, record_on
 
 IN_FLIGHT = 2
 """Batches that CUDA computes while the host blends and reads others."""
@@ -55,7 +56,7 @@ class Runway:
     """Where flights start: a network on its device.
 
     On CUDA, copies go through pinned memory on streams of their own, beside the work, and nothing
-    waits before `Flight.land` unless a router must be asked.
+    waits before `Flight.land` unless a router must be asked; passes that repeat are replayed.
 
     Args:
         network: on the device.
@@ -64,6 +65,7 @@ class Runway:
 
     def __init__(self, network: MoCEIR, device: torch.device) -> None:
         self._network, self._device = network, device
+        self._pass = Passes(network, record_on(device))
         on_cuda = device.type == "cuda"
         self._up = torch.cuda.Stream(device) if on_cuda else None
         self._down = torch.cuda.Stream(device) if on_cuda else None
@@ -94,7 +96,7 @@ class Runway:
         if together:
             results = self._network.restore_together(batches, each, scene)
         else:
-            results = [self._network.restore(batch, pinned, scene) for batch in batches]
+            results = [self._pass(batch, pinned, scene) for batch in batches]
         grey = seen[0].shape[2] == 1
 
         def finish(pair: tuple[Tensor, Restoration]) -> tuple[Tensor, Tensor]:
@@ -110,6 +112,10 @@ class Runway:
             done = torch.cuda.Event()
             done.record(self._down)
         return Flight([p for p, _ in pairs], [f for _, f in pairs], results[0].routing, done)
+
+    def forget(self) -> None:
+        """Give back what is kept for passes that repeat: there is too little memory."""
+        self._pass.forget()
 
     def _lift(self, seen: Sequence[Float]) -> Tensor:
         """`(B, 3, h, w)` on the device."""
@@ -144,7 +150,7 @@ class Runway:
         restored = result.restored
         for quarter, flip in _TURNS[1:turns]:
             turned = torch.rot90(batch.flip(-1) if flip else batch, quarter, (-2, -1))
-            back = self._network.restore(turned, result.routing, scene).restored
+            back = self._pass(turned, result.routing, scene).restored
             back = torch.rot90(back, -quarter, (-2, -1))
             restored = restored + (back.flip(-1) if flip else back)
         return restored / turns if turns > 1 else restored
