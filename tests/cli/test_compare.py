@@ -6,7 +6,7 @@ import os
 import numpy as np
 import pytest
 from PIL import Image
-from test_restore import assert_sentence
+from sentences import assert_sentence
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ import time
 
 import pytest
 import torch
+from sentences import assert_sentence
 
 from moce_cli.checkpoints import catalogue, load, to_official
 from moce_cli.checkpoints.resolution import random_state
@@ -26,14 +27,6 @@ def shipped(tmp_path, monkeypatch, model_file):
     shutil.copy(model_file, path)
     catalogue.record_checksum(path)
     return path
-
-
-def assert_sentence(result, code, *words):
-    assert result.exit_code == code, result.output
-    assert result.stdout == ""
-    assert "Traceback" not in result.stderr
-    for word in words:
-        assert str(word) in result.stderr
 
 
 def damage(path):
