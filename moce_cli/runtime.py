@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import sys
+from collections.abc import Generator
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -80,10 +82,29 @@ def choose_precision(wanted: str, device: torch.device) -> Precision:
     if wanted in ("fp32", "bf16", "fp16"):
         return wanted
     if device.type == "cuda":
-        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
+        with torch.cuda.device(device):  # what is asked is the current one
+            native = torch.cuda.is_bf16_supported(including_emulation=False)
+        return "bf16" if native else "fp32"
     if device.type == "cpu" and cpu_has_bfloat16():
         return "bf16"
     return "fp32"
+
+
+@contextlib.contextmanager
+def whole_float32(device: torch.device) -> Generator[None, None, None]:
+    """On CUDA what is float32 is computed as that within, not in TF32, as convolutions would be."""
+    import torch
+
+    if device.type != "cuda":
+        yield
+        return
+    cudnn = torch.backends.cudnn
+    before = cudnn.allow_tf32
+    cudnn.allow_tf32 = False
+    try:
+        yield
+    finally:
+        cudnn.allow_tf32 = before
 
 
 def torch_dtype(precision: Precision) -> torch.dtype:

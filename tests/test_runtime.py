@@ -127,3 +127,17 @@ def test_threads_are_obeyed_beyond_the_cores():
         assert torch.get_num_threads() == runtime.usable_cores()
     finally:
         torch.set_num_threads(before)
+
+
+def test_cuda_computes_float32_whole_for_a_while():
+    before = torch.backends.cudnn.allow_tf32
+    try:
+        for user in (True, False):
+            torch.backends.cudnn.allow_tf32 = user
+            with runtime.whole_float32(torch.device("cuda")):
+                assert not torch.backends.cudnn.allow_tf32
+            assert torch.backends.cudnn.allow_tf32 == user
+            with runtime.whole_float32(torch.device("cpu")):
+                assert torch.backends.cudnn.allow_tf32 == user
+    finally:
+        torch.backends.cudnn.allow_tf32 = before

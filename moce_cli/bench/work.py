@@ -136,7 +136,7 @@ class Work(ABC):
             "load_seconds": self.load_seconds,
             "idle_bytes": self.idle_bytes,
             "peak_bytes": runtime.peak_memory_bytes(),
-            "device_peak_bytes": torch.cuda.max_memory_allocated(self.device) if on_cuda else 0,
+            "device_peak_bytes": torch.cuda.max_memory_reserved(self.device) if on_cuda else 0,
             "macs": self.macs,
             "threads": self.threads,
             "precision": self.precision,

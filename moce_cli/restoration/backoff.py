@@ -13,7 +13,7 @@ from moce_cli.tiling import MULTIPLE, SMALLEST_TILE, TileGrid
 
 def is_out_of_memory(error: RuntimeError) -> bool:
     """Whether a device had too little memory: only CUDA has an error of its own for it."""
-    told = ("out of memory", "can't allocate memory")
+    told = ("out of memory", "can't allocate memory", "ALLOC_FAILED")  # the last: cuBLAS, cuFFT
     return isinstance(error, torch.OutOfMemoryError) or any(t in str(error) for t in told)
 
 

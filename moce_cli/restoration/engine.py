@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -29,8 +29,8 @@ Progress = Callable[[int, int], None]
 """Called with tiles done and tiles in all."""
 
 
-_ROWS_AT_ONCE = 64
-"""Rows that are finished together: enough to be quick, few enough to be small."""
+_ROWS_AT_ONCE, _SAMPLES_AT_ONCE = 64, 2**20
+"""Of what is finished together, at most: enough to be quick, few enough to be small."""
 
 
 @dataclass(slots=True)
@@ -107,31 +107,31 @@ class Engine:
                         pinned, ready, scene = self._pin(work, routing, scene, tally, crew, notes)
                         on_tiles()
                     seam.follow(grid, start)
-                    for band, rows, at in self._bands(
+                    for piece, rows, at in self._bands(
                         work, pinned, scene, tally, ready, crew, on_tiles
                     ):
-                        skip = max(0, top - at)  # those above are finished already
-                        for first in range(skip, len(rows), _ROWS_AT_ONCE):
-                            part = rows[first : first + _ROWS_AT_ONCE]
-                            piece = band.rows(first, first + len(part))
-                            pixels, seen, made = piece.finish(part)
-                            sink(pixels, piece)
-                            seam.add(made, seen, at + first)
-                            where = ... if piece.weight is None else piece.weight > 0
-                            judge.add(seen[where], part[where].clip(0, 1))
-                            top = at + first + len(part)
+                        if at < top:  # those above are finished already
+                            piece = piece.rows(top - at, len(rows))
+                            rows, at = rows[top - at :], top
+                        pixels, seen, made = piece.finish(rows)
+                        sink(pixels, piece)
+                        seam.add(made, seen, at)
+                        where = ... if piece.weight is None else piece.weight > 0
+                        judge.add(seen[where], rows[where].clip(0, 1))
+                        top = at + len(rows)
                 return Outcome(tally, plan, grid, seam.score, judge.complaint, notes)
             except RuntimeError as error:
                 if not is_out_of_memory(error):
                     raise
                 error.__traceback__ = None  # its frames hold what there is too little of
                 failure = error
-            if crew.workers > 1:
+            if self._forget():
+                told = "no pass recorded"
+            elif crew.workers > 1:
                 most, told = 1, "one tile at a time"
             else:
                 plan = smaller(plan, grid, failure)
                 told = f"tiles of {plan.tile} px, {plan.batch} at once"
-            self._forget()
             if self.device.type == "cuda":
                 torch.cuda.empty_cache()
             notes.append(f"out of memory on {self.device}: went on with {told}")
@@ -170,12 +170,13 @@ class Engine:
             deciding if routing == "image" and several else 0,
             scene=self.config.scene and several and scene is None,
         )
+        # on the device from here on: no pass shall wait for a copy
         scene = found.scene if scene is None else scene
+        scene = None if scene is None else scene.to(self.device)
         if routing not in ("image", "tile"):
-            pinned: Routing = [
-                force(int(routing), self.config.num_experts)
-                for _ in self.config.decoder_block_levels
-            ]
+            forced = force(int(routing), self.config.num_experts)
+            forced = replace(forced, gates=forced.gates.to(self.device))
+            pinned: Routing = [forced for _ in self.config.decoder_block_levels]
             tally.decisions(pinned)
             return pinned, {}, scene
         sample, seen = found.tiles, found.seen
@@ -191,7 +192,8 @@ class Engine:
             except RuntimeError as error:
                 if not is_out_of_memory(error) or len(seen) == 1:
                     raise
-                self._forget()
+                if self._forget():
+                    continue
                 seen, sample = seen[::2], sample[::2]
                 told = f"out of memory on {self.device}: no more than {len(seen)} tiles were asked"
                 notes.append(f"{told} which experts run")
@@ -210,10 +212,15 @@ class Engine:
         crew: Crew,
         on_tiles: Callable[[], None],
     ) -> Iterator[tuple[Canvas, Float, int]]:
-        """Finished rows, `(n, W, C)` in [0, 1] or a little beyond; the canvas below; its top."""
+        """Some rows of the canvas; what was made of them, `(n, W, C)`; their place in the picture.
+
+        What was made is in [0, 1] or a little beyond.
+        """
         grid = work.grid
         blender = BandBlender(grid, work.view.channels)
         nothing = np.zeros((grid.rows.size, grid.columns.size, work.view.channels), np.float32)
+        row = work.view.width * work.view.channels
+        step = max(1, min(_ROWS_AT_ONCE, _SAMPLES_AT_ONCE // row))
         done = dict(ready)
         left = {tile for tile in work.asked if tile not in done}
         finished = -1
@@ -241,18 +248,24 @@ class Engine:
         results = crew.stream(start, land, batches())
         tops = grid.rows.starts
         for index, top in enumerate(tops):
-            tiles = list(grid.row(top))
-            while any(tile in work.asked and tile not in done for tile in tiles):
+            missing = dict.fromkeys(grid.row(top))
+            while True:
+                for tile in [tile for tile in missing if tile in done or tile not in work.asked]:
+                    blender.add(tile, done.pop(tile, nothing))  # what nobody asked for is not used
+                    del missing[tile]
+                if not missing:
+                    break
                 some, restored, decisions = next(results)
                 tally.cost(grid.rows.size, grid.columns.size, decisions, len(some))
                 if pinned is None and some:
                     tally.decisions(decisions)
                 done |= zip(some, restored, strict=True)
                 on_tiles()
-            for tile in tiles:
-                blender.add(tile, done.pop(tile, nothing))  # what nobody asked for is not used
             until = tops[index + 1] if index + 1 < len(tops) else grid.rows.length
-            rows = blender.finish(until)
-            yield work.strip(top).rows(0, until - top), rows, work.start + top
+            strip = work.strip(top)
+            for first in range(top, until, step):
+                last = min(first + step, until)
+                rows = blender.finish(last)
+                yield strip.rows(first - top, last - top), rows, work.start + first
             work.drop(top)
             finished = top

@@ -12,6 +12,7 @@ from torch import Tensor
 from moce_cli.network import Each, MoCEIR, Restoration, Routing
 from moce_cli.restoration.canvas import Float
 from moce_cli.restoration.replay import Passes, record_on
+from moce_cli.runtime import whole_float32
 
 IN_FLIGHT = 2
 """Batches that CUDA computes while the host blends and reads others."""
@@ -91,6 +92,18 @@ class Runway:
             together: decide once for all, in batches of so many.
             each: does a step for each of such batches.
         """
+        with whole_float32(self._device):
+            return self._started(seen, pinned, scene, turns, together, each)
+
+    def _started(
+        self,
+        seen: Sequence[Float],
+        pinned: Routing | None,
+        scene: Tensor | None,
+        turns: int,
+        together: int,
+        each: Each,
+    ) -> Flight:
         size = together or len(seen)
         batches = [self._lift(seen[at : at + size]) for at in range(0, len(seen), size)]
         if together:
@@ -113,9 +126,9 @@ class Runway:
             done.record(self._down)
         return Flight([p for p, _ in pairs], [f for _, f in pairs], results[0].routing, done)
 
-    def forget(self) -> None:
-        """Give back what is kept for passes that repeat: there is too little memory."""
-        self._pass.forget()
+    def forget(self) -> bool:
+        """Give back what is kept for passes that repeat; tells whether that was anything."""
+        return self._pass.forget()
 
     def _lift(self, seen: Sequence[Float]) -> Tensor:
         """`(B, 3, h, w)` on the device."""

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import logging
 import os
+import threading
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -20,14 +22,17 @@ from moce_cli.network import MoCEIR, Restoration, Routing
 
 log = logging.getLogger(__name__)
 
-ENOUGH = 3
+ENOUGH = 4
 """Times that a pass was made before it is recorded: a small picture never waits for that."""
 MOST = 4
 """Recordings that are kept; each holds the memory of a pass."""
 _MOST_COUNTED = 1000
-TOLERANCE = 0.01
+TOLERANCE = 1e-3
 """Between the first replay and the pass itself, in units of the picture's range."""
 SWITCH = "MOCE_CUDA_GRAPHS"
+_SINCE = (2, 13)
+"""Of torch: before, a recording that failed left traces in the allocator."""
+_NO_ANSWER = 1e4
 
 Key = tuple[object, ...]
 Replay = Callable[[], object]
@@ -36,16 +41,44 @@ Record = Callable[[Callable[[], Tensor]], tuple[Replay, Tensor]]
 
 
 def record_on(device: torch.device) -> Record | None:
-    """How passes are recorded on a device; None where they are not, or the user forbids it."""
-    return _record if device.type == "cuda" and os.environ.get(SWITCH, "1") != "0" else None
+    """How passes are recorded on a device; None where they are not.
+
+    The environment's `MOCE_CUDA_GRAPHS` forbids it with 0, and with 1 allows it with any torch.
+    """
+    switch = os.environ.get(SWITCH, "")
+    major, minor = torch.__version__.split(".")[:2]
+    new = (int(major), int(minor)) >= _SINCE
+    if device.type != "cuda" or switch == "0" or not (new or switch == "1"):
+        return None
+    return _CudaGraphs(device)
 
 
-def _record(run: Callable[[], Tensor]) -> tuple[Replay, Tensor]:
-    graph = torch.cuda.CUDAGraph()
-    # other threads, which encode and decode, may go on
-    with torch.cuda.graph(graph, capture_error_mode="thread_local"):
-        made = run()
-    return graph.replay, made
+class _CudaGraphs:
+    """Records on one device. All recordings share memory: none runs beside another."""
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+        self._stream: torch.cuda.Stream | None = None
+        self._pool: Any = None  # torch names the type of a pool nowhere in public
+
+    def __call__(self, run: Callable[[], Tensor]) -> tuple[Replay, Tensor]:
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.device(self._device):
+            self._stream = self._stream or torch.cuda.Stream(self._device)
+            self._pool = self._pool or torch.cuda.graph_pool_handle()
+            # the outer stream's end brings the thread back to its own if a recording fails; other
+            # threads, which encode and decode, may go on
+            with (
+                torch.cuda.stream(self._stream),
+                torch.cuda.graph(
+                    graph,
+                    pool=self._pool,
+                    stream=self._stream,
+                    capture_error_mode="thread_local",
+                ),
+            ):
+                made = run()
+        return graph.replay, made
 
 
 @dataclass(slots=True)
@@ -72,6 +105,7 @@ class Passes:
 
     def __init__(self, network: MoCEIR, record: Record | None = None) -> None:
         self._network, self._record = network, record
+        self._lock = threading.Lock()
         self._made = Counter[Key]()
         self._recordings: dict[Key, _Recording] = {}
 
@@ -88,48 +122,70 @@ class Passes:
         Args:
             batch: `(B, 3, H, W)`.
             routing: pinned, for all samples; None or one a sample is never recorded.
-            scene: of the picture, `(1, SCENE_SIZE)`.
+            scene: of the picture, `(1, SCENE_SIZE)`; without, nothing is recorded where the network
+                must look for one.
         """
-        if self._record is None or not routing or any(len(b.chosen) != 1 for b in routing):
+        told, record = scene is not None, self._record
+        if (
+            record is None
+            or not routing
+            or any(len(block.chosen) != 1 for block in routing)
+            or (self._network.scene is not None and not told)
+        ):
             return self._network.restore(batch, routing, scene)
-        told = scene is not None
         key: Key = (batch.shape, batch.dtype, told, *(block.chosen for block in routing))
-        recording = self._recordings.get(key)
-        if recording is not None:
-            return _replayed(recording, batch, routing, scene)
+        with self._lock:  # the memory is one call's at a time
+            recording = self._recordings.get(key)
+            if recording is not None:
+                return _replayed(recording, batch, routing, scene)
         result = self._network.restore(batch, routing, scene)
-        if len(self._made) >= _MOST_COUNTED:
-            self._made.clear()
-        self._made[key] += 1
-        if self._made[key] >= ENOUGH:
-            self._try(key, batch, routing, scene, result.restored)
+        with self._lock:
+            if len(self._made) >= _MOST_COUNTED:
+                self._made.clear()
+            self._made[key] += 1
+            if self._made[key] >= ENOUGH:
+                self._try(record, key, batch, routing, scene, result.restored)
         return result
 
-    def forget(self) -> None:
-        """Give back the memory of all recordings, and record no more: there is too little."""
+    def forget(self) -> bool:
+        """Record no more, there is too little memory; tells whether any came back."""
+        with self._lock:
+            return self._forget()
+
+    def _forget(self) -> bool:
+        freed = bool(self._recordings)
         self._recordings.clear()
         self._record = None
+        return freed
 
     def _try(
-        self, key: Key, batch: Tensor, routing: Routing, scene: Tensor | None, expected: Tensor
+        self,
+        record: Record,
+        key: Key,
+        batch: Tensor,
+        routing: Routing,
+        scene: Tensor | None,
+        expected: Tensor,
     ) -> None:
-        assert self._record is not None
         if len(self._recordings) >= MOST:  # the oldest goes first
             oldest = next(iter(self._recordings))
             del self._recordings[oldest], self._made[oldest]
         try:
-            recording = self._recorded(self._record, batch, routing, scene)
+            recording = self._recorded(record, batch, routing, scene)
+            recording.made.fill_(_NO_ANSWER)  # a replay that does nothing must not pass
             first = _replayed(recording, batch, routing, scene).restored
             error = float((first - expected).abs().max())
         except RuntimeError as failure:
-            self.forget()
+            self._forget()
             log.info("passes are not recorded: %s", failure)
             return
         if error <= TOLERANCE:
             self._recordings[key] = recording
-        elif error > TOLERANCE:  # a picture of NaN tells nothing
-            self.forget()
+        elif error > TOLERANCE:
+            self._forget()
             log.warning("passes are not recorded: a replay was %.3g off", error)
+        else:  # a picture of NaN tells nothing
+            del self._made[key]
 
     def _recorded(
         self, record: Record, batch: Tensor, routing: Routing, scene: Tensor | None

@@ -11,7 +11,7 @@ import torch
 from moce_cli.errors import DeviceError
 from moce_cli.network import MoCEIR, MoCEIRConfig, force
 from moce_cli.network.experts import circular_convolution_on, windowed_circular_convolution
-from moce_cli.runtime import Precision, torch_dtype
+from moce_cli.runtime import Precision, torch_dtype, whole_float32
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -77,7 +77,7 @@ def golden_pixels(device: torch.device, precision: Precision) -> list[float]:
     network = golden_network().to(device).compute_in(torch_dtype(precision))
     degraded = (_wave((1, 3, SIDE, SIDE), 1) * 0.5 + 0.5).to(device)
     routing = [force(e, TINY.num_experts) for e in range(4)]
-    with torch.inference_mode():
+    with torch.inference_mode(), whole_float32(device):
         restored = network.restore(degraded, routing).restored
     return restored.flatten().float().cpu()[:: restored.numel() // 16][:16].tolist()
 

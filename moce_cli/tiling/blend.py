@@ -48,22 +48,31 @@ class BandBlender:
     def __init__(self, grid: TileGrid, channels: int) -> None:
         self._rows, self._columns = ramps(grid.rows), ramps(grid.columns)
         self._band = np.zeros((grid.rows.size, grid.columns.length, channels), np.float32)
+        self._first = 0  # the row of the picture that the band begins with
         self.top = 0
         """The first row of the picture that has not been given back."""
 
     def add(self, tile: Tile, pixels: Float) -> None:
-        """Add `(height, width, C)`; tiles come row by row."""
+        """Add `(height, width, C)`; tiles come row by row, within a row in any order."""
+        if tile.top + tile.height > self._first + len(self._band):
+            self._move_up()
         weights = np.multiply.outer(self._rows[tile.top], self._columns[tile.left])
-        top = tile.top - self.top
+        top = tile.top - self._first
         window = self._band[top : top + tile.height, tile.left : tile.left + tile.width]
         window += pixels * weights[..., None]
 
+    def _move_up(self) -> None:
+        """Make room for a row of tiles: what was given back is not needed any more."""
+        given = self.top - self._first
+        kept = len(self._band) - given
+        for at in range(0, kept, given):  # in pieces that do not overlap what they are moved to
+            part = self._band[given + at : given + min(at + given, kept)]
+            self._band[at : at + len(part)] = part
+        self._band[kept:] = 0
+        self._first = self.top
+
     def finish(self, until: int) -> Float:
         """The rows from `top` to `until`, `(rows, width, C)`; they are complete."""
-        count = until - self.top
-        done = self._band[:count].copy()
-        kept = self._band.shape[0] - count
-        self._band[:kept] = self._band[count:].copy()
-        self._band[kept:] = 0
+        done = self._band[self.top - self._first : until - self._first].copy()
         self.top = until
         return done
