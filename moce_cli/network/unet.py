@@ -17,13 +17,13 @@ from moce_cli.network.layers import (
     Downsample,
     EncoderBlock,
     Linear,
-    Norm,
     Upsample,
     add,
     depthwise,
 )
 from moce_cli.network.mixture import MoCEBlock
 from moce_cli.network.padding import pad_by_reflection
+from moce_cli.network.precision import lower
 from moce_cli.network.router import BlockRouting, Router, Routing, decide
 from moce_cli.network.scene import SCENE_SIZE, SceneEmbedding, block_means, scene_of
 
@@ -121,25 +121,8 @@ class MoCEIR(nn.Module):
         self.output = Conv2d(width(0), pixel_channels, 3, bias=False)
 
     def compute_in(self, dtype: torch.dtype) -> MoCEIR:
-        """Let the blocks' products and convolutions run in a lower precision; returns itself.
-
-        The sum that runs through the blocks, the norms, the routers and both ends stay as they are,
-        and so do, at full resolution, the layers that make that sum anew and those whose answers
-        are added to it: rounding them would cost four times as many dB on a nearly clean picture.
-        """
-        whole = (self.embed, self.output, self.frequency, self.up[-1], self.fuse[-1])
-        kept = {id(m) for part in whole for m in part.modules()}
-        if self.scene is not None:
-            kept |= {id(m) for m in self.scene.modules()}
-        for block in (*self.encoder[0].modules(), *self.refinement.modules()):
-            if isinstance(block, EncoderBlock):
-                kept |= {id(block.attention.project), id(block.ffn.project)}
-        kept |= {id(m) for r in self.modules() if isinstance(r, Router) for m in r.modules()}
-        for module in self.modules():
-            if isinstance(module, Norm):
-                module.compute_dtype = dtype
-            elif isinstance(module, nn.Linear | nn.Conv2d) and id(module) not in kept:
-                module.to(dtype)
+        """Let products and convolutions run in a lower precision, see `lower`; returns itself."""
+        lower(self, dtype)
         return self
 
     def forward(self, degraded: Tensor) -> Tensor:

@@ -1,0 +1,47 @@
+"""What of a network runs in a lower precision, and what may not."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import nn
+
+from moce_cli.network.layers import CrossAttention, GatedFeedForward, Norm, TransposedAttention
+from moce_cli.network.router import Router
+
+if TYPE_CHECKING:
+    from moce_cli.network.unet import MoCEIR
+
+_FINEST = ("encoder.0.", "decoder.2.")
+"""Parts at full resolution, beside the refinement."""
+
+
+def lower(network: MoCEIR, dtype: torch.dtype) -> None:
+    """Let the blocks' products and convolutions run in a lower precision, in place.
+
+    The sum that runs through the blocks, the norms, the routers, both ends and the refinement stay
+    as they are, and so do, at full resolution, the layers that make that sum anew and those whose
+    answers are added to it: on a nearly clean picture their rounding would show.
+
+    Args:
+        network: whose parameters are float32.
+        dtype: float32 changes nothing.
+    """
+    whole = [network.embed, network.frequency, network.refinement, network.output]
+    whole += [network.up[-1], network.fuse[-1], *([network.scene] if network.scene else [])]
+    for name, module in network.named_modules():
+        answers = isinstance(module, TransposedAttention | CrossAttention | GatedFeedForward)
+        if isinstance(module, Router):
+            whole.append(module)
+        # of `shared`, which the mixture asks, nothing is added
+        elif answers and name.startswith(_FINEST) and not name.endswith("shared"):
+            whole.append(module.project)
+    kept = {id(module) for part in whole for module in part.modules()}
+    for module in network.modules():
+        if id(module) in kept:
+            continue
+        if isinstance(module, Norm):
+            module.compute_dtype = dtype
+        elif isinstance(module, nn.Linear | nn.Conv2d):
+            module.to(dtype)
