@@ -59,16 +59,22 @@ class Region:
         return cls(*map(int, parts))
 
 
+def _is_grey(pixels: Array) -> bool:
+    """Whether all channels of `(H, W, C)` are one, looked at in strips."""
+    strips = (pixels[top : top + 64] for top in range(0, len(pixels), 64))
+    return pixels.shape[2] == 1 or all((strip == strip[:, :, :1]).all() for strip in strips)
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Mask:
     """A mask from a file; its text is its hash, which tells it from others.
 
     Attributes:
-        pixels: `(H, W)` float32 in [0, 1].
+        pixels: `(H, W)`, uint8 or uint16 as in a grey file, else float32 in [0, 1].
         sha256: of the pixels.
     """
 
-    pixels: Float
+    pixels: Array
     sha256: str
 
     def __str__(self) -> str:
@@ -82,12 +88,16 @@ class Mask:
             InputError: it can't be read.
         """
         picture = read(path)
-        pixels = to_depth(picture.pixels, 32).mean(axis=2, dtype=np.float32)
-        if picture.alpha is not None:
-            pixels *= to_depth(picture.alpha, 32)
-        return cls(
-            pixels, hashlib.sha256(repr(pixels.shape).encode() + pixels.tobytes()).hexdigest()
-        )
+        pixels, alpha = picture.pixels, picture.alpha
+        if alpha is None and pixels.dtype.kind == "u" and _is_grey(pixels):
+            pixels = np.ascontiguousarray(pixels[:, :, 0])
+        else:
+            pixels = to_depth(pixels, 32).mean(axis=2, dtype=np.float32)
+            if alpha is not None:
+                pixels *= to_depth(alpha, 32)
+        digest = hashlib.sha256(f"{pixels.shape} {pixels.dtype.name} ".encode())
+        digest.update(pixels.data)  # no copy: it may be large
+        return cls(pixels, digest.hexdigest())
 
 
 @dataclass(frozen=True, slots=True, eq=False)
