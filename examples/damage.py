@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import argparse
 import io
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -57,6 +59,13 @@ def damage(source: Path, target: Path, noise: float, jpeg: int | None, seed: int
     Image.fromarray(picture).save(target)
 
 
+def degrade(source: str, target: str, *damage: str) -> None:
+    """The same by `moce degrade`, for what is more than noise."""
+    command = [sys.executable, "-m", "moce_cli", "degrade", str(PICTURES / "clean" / source)]
+    command += [*damage, "--seed", "3", "-o", str(PICTURES / target), "--overwrite", "--quiet"]
+    subprocess.run(command, check=True)
+
+
 def main() -> None:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -70,6 +79,8 @@ def main() -> None:
         damage(PICTURES / "clean/coffee.png", PICTURES / "coffee_noise25.png", 25, None, 0)
         damage(PICTURES / "clean/astronaut.png", PICTURES / "astronaut_noise50.png", 50, None, 0)
         damage(PICTURES / "clean/chelsea.png", PICTURES / "chelsea_jpeg15.jpg", 0, 15, 0)
+        degrade("chelsea.png", "chelsea_snow.png", "--snow", "0.5")
+        degrade("astronaut.png", "astronaut_dark.png", "--low", "3")
     elif args.output is None:
         parser.error("say where to with -o")
     else:

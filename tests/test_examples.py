@@ -82,7 +82,8 @@ def test_the_damaged_pictures_are_what_the_script_makes(environment, tmp_path):
             Image.open(EXAMPLES / "pictures" / name) as a,
             Image.open(copied / "pictures" / name) as b,
         ):
-            assert np.array_equal(np.asarray(a), np.asarray(b)), name
+            difference = np.asarray(a).astype(int) - np.asarray(b)
+            assert np.abs(difference).max() <= 1, name  # processors round snow differently
 
 
 def readme_commands():

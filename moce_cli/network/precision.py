@@ -40,6 +40,8 @@ def lower(network: MoCEIR, dtype: torch.dtype) -> None:
     kept = {id(module) for part in whole for module in part.modules()}
     for module in network.modules():
         if id(module) in kept:
+            if isinstance(module, GatedFeedForward):  # else it would need the most memory of all
+                module.parts = 1 if dtype == torch.float32 else 2
             continue
         if isinstance(module, Norm):
             module.compute_dtype = dtype

@@ -26,8 +26,8 @@ _ENCODED_SHARE = 0.6
 """Of the raw size: a photograph's PNG, held while it is written and compared."""
 _SCATTERED_BYTES = 48 * 2**20
 """Measured: what threads and freed blocks of odd sizes add."""
-_FLOATS_A_SAMPLE = 4
-"""Floats of each sample in a row of tiles: restored, weighted, blended, given back."""
+_FLOATS_A_SAMPLE = 3
+"""Measured, in floats of each sample in a row of tiles: blended, on the way, not used again yet."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -68,6 +68,6 @@ def draw_jitter(probability: float, rng: np.random.Generator) -> Jitter | None:
         gamma=float(gamma),
         gains=(red, green, blue),
         saturation=0.0 if rng.random() < GREY else float(rng.uniform(0.5, 1.25)),
-        black=float(rng.uniform(0, 0.12)) if rng.random() < FLAT else 0.0,
+        black=float(rng.uniform(0, 0.22)) if rng.random() < FLAT else 0.0,
         white=float(rng.uniform(0.7, 1)) if rng.random() < FLAT else 1.0,
     )
