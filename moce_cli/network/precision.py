@@ -7,29 +7,39 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
-from moce_cli.network.layers import CrossAttention, GatedFeedForward, Norm, TransposedAttention
+from moce_cli.network.layers import (
+    CrossAttention,
+    EncoderBlock,
+    GatedFeedForward,
+    Norm,
+    TransposedAttention,
+)
 from moce_cli.network.router import Router
 
 if TYPE_CHECKING:
     from moce_cli.network.unet import MoCEIR
 
-_FINEST = ("encoder.0.", "decoder.2.")
-"""Parts at full resolution, beside the refinement."""
+_FINEST = ("encoder.0.", "decoder.2.", "refinement.")
+"""Parts at full resolution."""
 
 
 def lower(network: MoCEIR, dtype: torch.dtype) -> None:
     """Let the blocks' products and convolutions run in a lower precision, in place.
 
-    The sum that runs through the blocks, the norms, the routers, both ends and the refinement stay
-    as they are, and so do, at full resolution, the layers that make that sum anew and those whose
-    answers are added to it: on a nearly clean picture their rounding would show.
+    The sum that runs through the blocks, the norms, the routers, both ends and the refinement's
+    feed-forwards stay as they are, and so do, at full resolution, the layers that make that sum
+    anew and those whose answers are added to it: on a nearly clean picture their rounding would
+    show.
 
     Args:
         network: whose parameters are float32.
         dtype: float32 changes nothing.
     """
-    whole = [network.embed, network.frequency, network.refinement, network.output]
-    whole += [network.up[-1], network.fuse[-1], *([network.scene] if network.scene else [])]
+    whole = [network.embed, network.frequency, network.output, network.up[-1], network.fuse[-1]]
+    whole += [network.scene] if network.scene else []
+    for block in network.refinement.modules():
+        if isinstance(block, EncoderBlock):
+            whole += [block.ffn_norm, block.ffn]
     for name, module in network.named_modules():
         answers = isinstance(module, TransposedAttention | CrossAttention | GatedFeedForward)
         if isinstance(module, Router):
@@ -40,8 +50,6 @@ def lower(network: MoCEIR, dtype: torch.dtype) -> None:
     kept = {id(module) for part in whole for module in part.modules()}
     for module in network.modules():
         if id(module) in kept:
-            if isinstance(module, GatedFeedForward):  # else it would need the most memory of all
-                module.parts = 1 if dtype == torch.float32 else 2
             continue
         if isinstance(module, Norm):
             module.compute_dtype = dtype
