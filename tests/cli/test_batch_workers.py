@@ -49,9 +49,10 @@ def test_a_killed_workers_pictures_are_done_by_another(photos, model_file, moce,
     workers = [pid for pid in children(process.pid) if is_worker(pid)]
     assert len(workers) == 2
     os.kill(workers[0], signal.SIGKILL)
-    rest, errors = process.communicate(timeout=120)
-    rows += map(json.loads, rest.splitlines())
-    assert process.returncode == 0, errors
+    # not `communicate`, which leaves out lines that were read ahead
+    rows += map(json.loads, process.stdout.read().splitlines())
+    errors = process.stderr.read()
+    assert process.wait(timeout=120) == 0, errors
     assert "a worker ended with code -9" in errors
     assert sorted(row["input"] for row in rows) == sorted(str(p) for p in photos.iterdir())
     assert len(list(out.glob("*.png"))) == 12
