@@ -42,17 +42,17 @@ def is_worker(pid):
 @pytest.mark.skipif(not os.path.exists("/proc/self/task"), reason="no /proc here")
 def test_a_killed_workers_pictures_are_done_by_another(photos, model_file, moce, tmp_path):
     out = tmp_path / "out"
-    process = subprocess.Popen(
+    with subprocess.Popen(
         words(photos, out, model_file), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
-    rows = [json.loads(process.stdout.readline())]
-    workers = [pid for pid in children(process.pid) if is_worker(pid)]
-    assert len(workers) == 2
-    os.kill(workers[0], signal.SIGKILL)
-    # not `communicate`, which leaves out lines that were read ahead
-    rows += map(json.loads, process.stdout.read().splitlines())
-    errors = process.stderr.read()
-    assert process.wait(timeout=120) == 0, errors
+    ) as process:
+        rows = [json.loads(process.stdout.readline())]
+        workers = [pid for pid in children(process.pid) if is_worker(pid)]
+        assert len(workers) == 2
+        os.kill(workers[0], signal.SIGKILL)
+        # not `communicate`, which leaves out lines that were read ahead
+        rows += map(json.loads, process.stdout.read().splitlines())
+        errors = process.stderr.read()
+        assert process.wait(timeout=120) == 0, errors
     assert "a worker ended with code -9" in errors
     assert sorted(row["input"] for row in rows) == sorted(str(p) for p in photos.iterdir())
     assert len(list(out.glob("*.png"))) == 12
