@@ -110,7 +110,9 @@ class Engine:
                     for piece, rows, at in self._bands(
                         work, pinned, scene, tally, ready, crew, on_tiles
                     ):
-                        if at < top:  # those above are finished already
+                        if at + len(rows) <= top:  # those above are finished already
+                            continue
+                        if at < top:
                             piece = piece.rows(top - at, len(rows))
                             rows, at = rows[top - at :], top
                         pixels, seen, made = piece.finish(rows)

@@ -43,7 +43,9 @@ def test_a_whole_picture_that_runs_out_of_memory_is_cut_with_one_routing(monkeyp
         RuntimeError("DefaultCPUAllocator: can't allocate memory"),
     ],
 )
-def test_out_of_memory_halves_the_tile_and_keeps_what_is_finished(monkeypatch, error):
+@pytest.mark.parametrize("rows", [64, 3])  # 3 at once: some lie wholly above what is finished
+def test_out_of_memory_halves_the_tile_and_keeps_what_is_finished(monkeypatch, error, rows):
+    monkeypatch.setattr("moce_cli.restoration.engine._ROWS_AT_ONCE", rows)
     monkeypatch.setattr("moce_cli.restoration.engine.sample_size", lambda *_: 1)
     picture = noise(200, 100)
     start, sizes = Runway.start, []
