@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 ENOUGH = 4
 """Times that a pass was made before it is recorded: a small picture never waits for that."""
 MOST = 4
-"""Recordings that are kept; each holds the memory of a pass."""
+"""Recordings that are kept; each holds its own input and answer, and all share the rest."""
 _MOST_COUNTED = 1000
 TOLERANCE = 1e-3
 """Between the first replay and the pass itself, in units of the picture's range."""
