@@ -2,53 +2,11 @@
 
 from __future__ import annotations
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from moce_cli.network.layers import (
-    Linear,
-    Norm,
-    depthwise,
-    filtered_parts,
-)
-
-_elsewhere: dict[str, str] = {}
-
-
-def circular_convolution_on(device_type: str, other: str) -> None:
-    """Let a kind of device leave this operation to another: some FFTs return wrong values."""
-    _elsewhere[device_type] = other
-
-
-def windowed_circular_convolution(a: Tensor, b: Tensor, window: int) -> Tensor:
-    """Convolve two feature maps circularly, window by window and channel by channel.
-
-    Args:
-        a: `(B, H, W, C)`.
-        b: as a.
-        window: side of the windows, anchored at the top left; what is missing at the right and the
-            bottom is zero.
-
-    Returns:
-        `(B, H, W, C)`, float32.
-
-    Source: FFTformer (CVPR 2023), frequency-domain self-attention.
-    """
-    if (other := _elsewhere.get(a.device.type)) is not None:
-        return windowed_circular_convolution(a.to(other), b.to(other), window).to(a.device)
-    batch, h, w, c = a.shape
-    rows, columns = -(-h // window), -(-w // window)
-    pad = (0, 0, 0, columns * window - w, 0, rows * window - h)
-
-    def spectrum(x: Tensor) -> Tensor:
-        x = F.pad(x.float(), pad).reshape(batch, rows, window, columns, window, c)
-        return torch.fft.rfft2(x.permute(0, 1, 3, 5, 2, 4))  # (B, rows, columns, C, p, p/2 + 1)
-
-    with torch.autocast(a.device.type, enabled=False):
-        product = torch.fft.irfft2(spectrum(a) * spectrum(b), s=(window, window))
-    product = product.permute(0, 1, 4, 2, 5, 3).reshape(batch, rows * window, columns * window, c)
-    return product[:, :h, :w]
+from moce_cli.network.circular import windowed_circular_convolution
+from moce_cli.network.primitives import Linear, Norm, depthwise, filtered_parts
 
 
 class FFTAttention(nn.Module):

@@ -1,11 +1,4 @@
-"""Blocks shared by encoder and decoder.
-
-Convention: inside the network features are `(B, H, W, C)`, contiguous. A 1x1 convolution is then a
-matrix product, a layer norm is the native one, and a view with the axes swapped is what PyTorch
-calls channels-last, so that no operation copies to change the layout. Where a convolution's output
-falls into parts (q, k, v), each part is computed on its own: a slice of channels is not contiguous,
-and element-wise work on one is many times slower on a CPU.
-"""
+"""Blocks shared by encoder and decoder, on features `(B, H, W, C)`; see `primitives`."""
 
 from __future__ import annotations
 
@@ -13,54 +6,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-_ROWS = 64
-"""Rows that are brought into another precision, or go through a feed-forward, at once."""
-
-
-class Linear(nn.Linear):
-    """A matrix product; on the meta device no time goes into first values."""
-
-    def reset_parameters(self) -> None:
-        """Draw first values, where there is room for them."""
-        if not self.weight.is_meta:
-            super().reset_parameters()
-
-
-class Conv2d(nn.Conv2d):
-    """Convolution of stride 1 on `(B, H, W, C)`, zero padding that keeps height and width."""
-
-    def __init__(
-        self, in_channels: int, out_channels: int, kernel: int, *, groups: int = 1, bias: bool
-    ) -> None:
-        super().__init__(
-            in_channels, out_channels, kernel, padding=kernel // 2, groups=groups, bias=bias
-        )
-
-    def reset_parameters(self) -> None:
-        """Draw first values, except on the meta device."""
-        if not self.weight.is_meta:
-            super().reset_parameters()
-
-    def forward(self, input: Tensor) -> Tensor:
-        """`(B, H, W, in_channels)` to `(B, H, W, out_channels)`."""
-        x = input.permute(0, 3, 1, 2).to(self.weight.dtype)
-        return super().forward(x).permute(0, 2, 3, 1)
-
-
-def depthwise(channels: int, kernel: int, *, bias: bool) -> Conv2d:
-    """A convolution that keeps every channel to itself."""
-    return Conv2d(channels, channels, kernel, groups=channels, bias=bias)
-
-
-class Norm(nn.LayerNorm):
-    """Layer norm over channels in its weights' precision; what follows may use a lower one."""
-
-    compute_dtype: torch.dtype | None = None
-
-    def forward(self, input: Tensor) -> Tensor:
-        """`(B, H, W, C)` to `(B, H, W, C)`."""
-        normed = super().forward(input.to(self.weight.dtype))
-        return normed if self.compute_dtype is None else normed.to(self.compute_dtype)
+from moce_cli.network.primitives import (
+    ROWS,
+    Conv2d,
+    Linear,
+    Norm,
+    add,
+    bias_of,
+    depthwise,
+    filtered_parts,
+    pointwise,
+)
 
 
 class Downsample(nn.Module):
@@ -91,53 +47,6 @@ class Upsample(nn.Module):
         b, h, w, c = x.shape
         x = x.reshape(b, h, w, c // 4, 2, 2)
         return x.permute(0, 1, 4, 2, 5, 3).reshape(b, 2 * h, 2 * w, c // 4)
-
-
-def pointwise(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    """A 1x1 convolution of `(B, H, W, C)` by a matrix, in the matrix's precision.
-
-    A matrix product spends another pass on its bias; a convolution does not.
-    """
-    if x.dtype != weight.dtype:
-        if not torch.is_grad_enabled() and x.shape[1] > _ROWS:  # no copy of all in that precision
-            out = x.new_empty((*x.shape[:3], len(weight)), dtype=weight.dtype)
-            for top in range(0, x.shape[1], _ROWS):
-                rows = slice(top, top + _ROWS)
-                out[:, rows] = pointwise(x[:, rows].to(weight.dtype), weight, bias)
-            return out
-        x = x.to(weight.dtype)
-    if bias is None:
-        return F.linear(x, weight)
-    return F.conv2d(x.permute(0, 3, 1, 2), weight[:, :, None, None], bias).permute(0, 2, 3, 1)
-
-
-def add(stream: Tensor, change: Tensor) -> Tensor:
-    """What runs through the blocks, changed; in its own place where no gradient needs it."""
-    return stream + change if torch.is_grad_enabled() else stream.add_(change)
-
-
-def bias_of(layer: nn.Linear | nn.Conv2d) -> Tensor | None:
-    """A layer's bias, which its type says is always there."""
-    return layer.bias
-
-
-def filtered_parts(project: nn.Linear, filter: Conv2d, x: Tensor, parts: int) -> list[Tensor]:
-    """A 1x1 and a depthwise convolution whose output falls into equal parts, each contiguous.
-
-    One part is made after the other, so that what lies between its two steps is there once.
-    """
-
-    def split(layer: nn.Linear | nn.Conv2d) -> list[tuple[Tensor, Tensor | None]]:
-        bias = bias_of(layer)
-        biases = [None] * parts if bias is None else bias.chunk(parts)
-        return list(zip(layer.weight.chunk(parts), biases, strict=True))
-
-    made: list[Tensor] = []
-    for matrix, (kernel, bias) in zip(split(project), split(filter), strict=True):
-        part = pointwise(x, *matrix).permute(0, 3, 1, 2)
-        part = F.conv2d(part, kernel, bias, padding=filter.padding, groups=len(kernel))
-        made.append(part.permute(0, 2, 3, 1))
-    return made
 
 
 def channel_attention_weights(query: Tensor, key: Tensor, temperature: Tensor) -> Tensor:
@@ -274,8 +183,8 @@ class EncoderBlock(nn.Module):
         if not whole or torch.is_grad_enabled() or x.device.type != "cpu":
             return add(x, self.ffn(n))
         # a feed-forward looks one row far: in strips a CPU needs half the memory, and no more time
-        for top in range(0, x.shape[1], _ROWS):
-            bottom, first = top + _ROWS, max(0, top - 1)
+        for top in range(0, x.shape[1], ROWS):
+            bottom, first = top + ROWS, max(0, top - 1)
             made = self.ffn(n[:, first : bottom + 1])
             x[:, top:bottom] += made[:, top - first : bottom - first]
         return x

@@ -10,14 +10,8 @@ from torch import Tensor, nn
 
 from moce_cli.network.config import MoCEIRConfig
 from moce_cli.network.experts import ComplexityExpert
-from moce_cli.network.layers import (
-    CrossAttention,
-    GatedFeedForward,
-    Linear,
-    Norm,
-    TransposedAttention,
-    add,
-)
+from moce_cli.network.layers import CrossAttention, GatedFeedForward, TransposedAttention
+from moce_cli.network.primitives import Linear, Norm, add
 from moce_cli.network.router import BlockRouting, Router
 
 RouterGradient = Literal["none", "gate", "compare"]

@@ -11,9 +11,9 @@ from moce_cli.network.layers import (
     CrossAttention,
     EncoderBlock,
     GatedFeedForward,
-    Norm,
     TransposedAttention,
 )
+from moce_cli.network.primitives import Norm
 from moce_cli.network.router import Router
 
 if TYPE_CHECKING:

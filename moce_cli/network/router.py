@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from moce_cli.network.layers import Linear
+from moce_cli.network.primitives import Linear
 
 _NEVER = 1e4
 """Taken from a logit, it leaves no chance."""

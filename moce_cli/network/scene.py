@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from moce_cli.network.layers import Linear
+from moce_cli.network.primitives import Linear
 
 BLOCK = 8
 """Side in pixels of the squares whose means are counted, so that noise does not count."""

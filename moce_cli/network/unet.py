@@ -12,18 +12,11 @@ from torch import Tensor, nn
 
 from moce_cli.errors import ConfigError
 from moce_cli.network.config import MoCEIRConfig
-from moce_cli.network.layers import (
-    Conv2d,
-    Downsample,
-    EncoderBlock,
-    Linear,
-    Upsample,
-    add,
-    depthwise,
-)
+from moce_cli.network.layers import Downsample, EncoderBlock, Upsample
 from moce_cli.network.mixture import MoCEBlock
 from moce_cli.network.padding import pad_by_reflection
 from moce_cli.network.precision import lower
+from moce_cli.network.primitives import Conv2d, Linear, add, depthwise
 from moce_cli.network.router import BlockRouting, Router, Routing, decide
 from moce_cli.network.scene import SCENE_SIZE, SceneEmbedding, block_means, scene_of
 

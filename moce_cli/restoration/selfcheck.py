@@ -10,7 +10,7 @@ import torch
 
 from moce_cli.errors import DeviceError
 from moce_cli.network import MoCEIR, MoCEIRConfig, force
-from moce_cli.network.experts import circular_convolution_on, windowed_circular_convolution
+from moce_cli.network.circular import circular_convolution_on, windowed_circular_convolution
 from moce_cli.runtime import Precision, torch_dtype, whole_float32
 
 if TYPE_CHECKING:

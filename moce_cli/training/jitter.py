@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from moce_cli.training.looks import RGB
 
-GREY, DARK, FLAT = 0.1, 0.15, 0.3
+GREY, DARK, BRIGHT, FLAT = 0.2, 0.15, 0.15, 0.3
 """Chances that a changed picture loses all colour, that it becomes one of the night with bright
-lights left, and that it loses black, and white."""
+lights left, or a bright one, and that it loses black, and white."""
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 
 
@@ -62,8 +62,11 @@ def draw_jitter(probability: float, rng: np.random.Generator) -> Jitter | None:
         return None
     red, green, blue = np.exp(rng.normal(0, 0.06, 3)).tolist()
     gamma = np.exp(np.clip(rng.normal(0, 0.25), -0.6, 0.6))
-    if rng.random() < DARK:
+    tone = rng.random()
+    if tone < DARK:
         gamma = rng.uniform(1.6, 3)
+    elif tone > 1 - BRIGHT:
+        gamma = rng.uniform(0.4, 0.7)
     return Jitter(
         gamma=float(gamma),
         gains=(red, green, blue),

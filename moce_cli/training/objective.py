@@ -80,7 +80,9 @@ class Objective(nn.Module):
         lower = self.precision != "fp32"
         with torch.autocast(degraded.device.type, torch_dtype(self.precision), enabled=lower):
             result = self.network.restore(degraded, scene=scene)
-        restoration = restoration_loss(result.restored.float(), clean, settings.frequency_weight)
+        restoration = restoration_loss(
+            result.restored.float(), clean, settings.frequency_weight, settings.knee
+        )
         balance = balance_loss(result.routing, list(self.get_buffer("complexities")))
         cost = cost_loss(result.routing, self.get_buffer("costs"))
         total = restoration + settings.balance_weight * balance + settings.cost_weight * cost

@@ -83,6 +83,7 @@ class Loss:
 
     Attributes:
         frequency_weight: of the L1 between spectra.
+        knee: the loss from which on a picture's counts by its logarithm; 0 is none.
         balance_weight: of the auxiliary loss that spreads work over experts.
         complexity_bias: that loss favours cheap experts.
         cost_weight: of the expected cost of the routing.
@@ -93,6 +94,7 @@ class Loss:
     """
 
     frequency_weight: float = 0.1
+    knee: float = 0.0
     balance_weight: float = 0.01
     complexity_bias: bool = True
     cost_weight: float = 0.0
@@ -101,7 +103,8 @@ class Loss:
     expert_dropout: float = 0.0
 
     def __post_init__(self) -> None:
-        for key in ("frequency_weight", "balance_weight", "cost_weight", "degradation_weight"):
+        weights = ("frequency_weight", "balance_weight", "cost_weight", "degradation_weight")
+        for key in (*weights, "knee"):
             check_number(key, getattr(self, key), 0)
         check_flag("complexity_bias", self.complexity_bias)
         check_choice("router_gradient", self.router_gradient, ROUTER_GRADIENTS)

@@ -4,6 +4,7 @@ import copy
 
 import pytest
 import torch
+import torch.nn.functional as F
 from golden import golden_network
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -11,9 +12,9 @@ from shapes import EQUAL, OURS, SHAPES, ours_network, same_picture
 from torch.utils.flop_counter import FlopCounterMode
 
 from moce_cli.bench import plain
-from moce_cli.network import PRESETS, MoCEIR, force
+from moce_cli.network import PRESETS, MoCEIR, circular, force, primitives
+from moce_cli.network.circular import windowed_circular_convolution
 from moce_cli.network.cost import forward_cost
-from moce_cli.network.experts import windowed_circular_convolution
 
 
 @pytest.mark.parametrize("window", [4, 8, 16, 32])
@@ -35,6 +36,41 @@ def test_circular_convolution_by_its_definition(window, height, width):
                 for j in range(window):
                     spot += x[i, j] * torch.roll(y, (i, j), (0, 1))
     torch.testing.assert_close(seen[0].double(), expected[:height, :width], atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("window", [4, 8, 16])
+@pytest.mark.parametrize("size", [(1, 32, 64, 5), (3, 19, 9, 2)])
+def test_by_products_it_is_the_convolution_of_an_fft_with_the_same_gradients(
+    window, size, monkeypatch
+):
+    circular._transforms.cache_clear()  # made where nothing is trained, they must serve training
+    g = torch.Generator().manual_seed(window)
+    a, b, toward = (torch.randn(size, generator=g) for _ in range(3))
+    with torch.inference_mode():
+        quick = windowed_circular_convolution(a, b, window)
+
+    def trained():
+        x, y = a.clone().requires_grad_(), b.clone().requires_grad_()
+        answer = windowed_circular_convolution(x, y, window)
+        (answer * toward).sum().backward()
+        return answer.detach(), x.grad, y.grad
+
+    by_products = trained()
+    monkeypatch.setattr(circular, "_BY_PRODUCTS", ())
+    for seen, expected in zip((*by_products, quick), (*trained(), by_products[0]), strict=True):
+        torch.testing.assert_close(seen, expected, atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("window", [4, 32])
+@pytest.mark.parametrize("at_once", [1, 1000, 2000])
+@torch.inference_mode()
+def test_how_many_rows_go_at_once_changes_nothing(window, at_once, monkeypatch):
+    g = torch.Generator().manual_seed(window)
+    a, b = (torch.randn(2, 75, 21, 3, generator=g) for _ in range(2))
+    expected = windowed_circular_convolution(a, b, window)
+    monkeypatch.setattr(circular, "_AT_ONCE", at_once)
+    seen = windowed_circular_convolution(a, b, window)
+    torch.testing.assert_close(seen, expected, atol=1e-4, rtol=1e-4)
 
 
 @pytest.mark.parametrize("name", [*PRESETS, "ours", "equal experts"])
@@ -110,3 +146,38 @@ def test_cost_and_parameters_of_the_paper():
     count = {n: sum(p.numel() for p in MoCEIR(c).parameters()) for n, c in PRESETS.items()}
     assert count["moce_ir_s"] == 11_477_752
     assert count["moce_ir"] == 25_353_796
+
+
+@pytest.fixture
+def one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize("channels", [4, 16, 24])
+@torch.inference_mode()
+def test_a_norm_of_few_channels_is_a_norm(channels, one_thread):
+    g = torch.Generator().manual_seed(channels)
+    norm = primitives.Norm(channels)
+    norm.weight.copy_(torch.randn(channels, generator=g))
+    norm.bias.copy_(torch.randn(channels, generator=g))
+    x = 3 + 5 * torch.randn(2, 9, 7, channels, generator=g)
+    x[0, 0, 0] = 2.5  # without variance
+    before = x.clone()
+    expected = F.layer_norm(x.double(), (channels,), norm.weight.double(), norm.bias.double())
+    torch.testing.assert_close(norm(x).double(), expected, atol=2e-5, rtol=2e-5)
+    torch.testing.assert_close(x, before, atol=0, rtol=0)
+
+
+@pytest.mark.parametrize("bias", [True, False])
+@torch.inference_mode()
+def test_one_thread_computes_what_two_do(bias, one_thread):
+    layer = primitives.Linear(12, 20, bias=bias)
+    x = torch.randn(2, 33, 7, 12, generator=torch.Generator().manual_seed(0))
+    alone = layer(x), primitives.pointwise(x, layer.weight, primitives.bias_of(layer))
+    torch.set_num_threads(2)
+    for seen in alone:
+        assert seen.is_contiguous()
+        torch.testing.assert_close(seen, layer(x), atol=1e-5, rtol=1e-5)

@@ -9,7 +9,7 @@ from training_pictures import RECIPE, folder_of
 
 from moce_cli.network import block_means, scene_of
 from moce_cli.training import scenes
-from moce_cli.training.jitter import GREY, Jitter, draw_jitter
+from moce_cli.training.jitter import BRIGHT, DARK, GREY, Jitter, draw_jitter
 from moce_cli.training.recipe import load_recipe
 from moce_cli.training.sampling import Sampler
 
@@ -69,7 +69,10 @@ def test_it_comes_as_often_as_asked():
     found = [draw_jitter(0.4, rng) for _ in range(2000)]
     made = [one for one in found if one is not None]
     assert 0.36 < len(made) / len(found) < 0.44
-    assert np.mean([one.saturation == 0 for one in made]) == pytest.approx(GREY, abs=0.04)
+    assert np.mean([one.saturation == 0 for one in made]) == pytest.approx(GREY, abs=0.05)
+    # a usual gamma seldom comes as far
+    assert np.mean([one.gamma > 1.8 for one in made]) == pytest.approx(DARK, abs=0.05)
+    assert np.mean([one.gamma < 0.55 for one in made]) == pytest.approx(BRIGHT / 2, abs=0.04)
 
 
 def sampler(folder, probability, network="scene = true"):

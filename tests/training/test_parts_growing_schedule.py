@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from golden import TINY, golden_network
@@ -143,3 +144,24 @@ def test_the_spectrum_counts_in_the_loss():
     assert restoration_loss(flat, clean, 0.0) == pytest.approx(0.1)
     assert restoration_loss(waves, clean, 0.0) == pytest.approx(0.1)
     assert restoration_loss(waves, clean, 0.1) > 1.5 * restoration_loss(flat, clean, 0.1)
+
+
+def test_with_a_knee_small_losses_count_as_they_are_and_large_ones_by_their_logarithm():
+    clean = torch.zeros(1, 3, 16, 16)
+
+    def loss(error, knee):
+        return float(restoration_loss(clean + error, clean, 0.0, knee))
+
+    assert loss(1e-4, 0.1) == pytest.approx(1e-4, rel=1e-2)
+    assert loss(0.8, 0.001) - loss(0.4, 0.001) == pytest.approx(0.001 * np.log(2), rel=1e-2)
+    assert loss(0.4, 0.0) == pytest.approx(0.4)
+
+
+def test_a_knee_is_of_each_picture_and_draws_less_toward_the_worst():
+    clean = torch.zeros(2, 3, 16, 16)
+    restored = torch.stack((clean[0] + 0.01, clean[1] + 0.5)).requires_grad_()
+    restoration_loss(restored, clean, 0.0, 0.1).backward()
+    slight, heavy = restored.grad.abs().mean(dim=(1, 2, 3))
+    assert slight / heavy == pytest.approx(6 / 1.1, rel=1e-3)
+    alone = [restoration_loss(one[None], clean[:1], 0.0, 0.1).item() for one in restored]
+    assert restoration_loss(restored, clean, 0.0, 0.1).item() == pytest.approx(np.mean(alone))

@@ -175,6 +175,7 @@ def test_a_network_may_differ_from_its_preset(load):
         ),
         ("[budget]", "[loss]\nexpert_dropout = 1\n[budget]", "expert_dropout is 1"),
         ("[budget]", "[loss]\nfrequency_weight = -0.1\n[budget]", "frequency_weight is -0.1"),
+        ("[budget]", "[loss]\nknee = -1\n[budget]", "knee is -1"),
     ],
 )
 def test_what_is_wrong_is_said_in_a_sentence(load, old, new, sentence):
