@@ -134,7 +134,7 @@ def train(
             here = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
             torch.set_num_threads(threads or max(1, runtime.usable_cores() // here))
         from moce_cli.training import compiling
-        from moce_cli.training.loop import Trainer
+        from moce_cli.training.loop import Trainer, TrainingError
         from moce_cli.training.options import Options
 
         budget = chosen.budget
@@ -159,7 +159,12 @@ def train(
             if measure_data is not None:
                 _measure(trainer, measure_data)
                 return
-            ending = trainer.run()
+            try:
+                ending = trainer.run()
+            except TrainingError:
+                if place.is_first:
+                    _draw(target)
+                raise
     if place.is_first:
         _conclude(ending, as_json=as_json)
     if ending.stopped:
@@ -188,13 +193,18 @@ def _measure(trainer: Any, seconds: float) -> None:  # noqa: ANN401 -- a Trainer
     console.result(f"{rate:.0f} crops a second")
 
 
-def _conclude(ending: Ending, *, as_json: bool) -> None:
+def _draw(output: Path) -> tuple[Path, Path | None]:
+    """The record beside the weights, and the plot of it if one was drawn."""
     from moce_cli.training.record import plot
 
+    stem = output.name.removesuffix(".safetensors")
+    record, picture = (output.with_name(stem + end) for end in (".jsonl", ".png"))
+    return record, picture if plot(record, picture) else None
+
+
+def _conclude(ending: Ending, *, as_json: bool) -> None:
     counters = ending.counters
-    stem = ending.output.name.removesuffix(".safetensors")
-    record, picture = (ending.output.with_name(stem + end) for end in (".jsonl", ".png"))
-    drawn = plot(record, picture)
+    record, picture = _draw(ending.output)
     if as_json:
         console.json(
             {
@@ -206,7 +216,7 @@ def _conclude(ending: Ending, *, as_json: bool) -> None:
                 "stopped": ending.stopped,
                 "psnr": dict(ending.psnr),
                 "record": str(record),
-                "plot": str(picture) if drawn else None,
+                "plot": None if picture is None else str(picture),
                 "parts": [str(part) for part in ending.parts],
             }
         )

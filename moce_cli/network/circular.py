@@ -44,7 +44,7 @@ def windowed_circular_convolution(a: Tensor, b: Tensor, window: int) -> Tensor:
     on_cpu = a.device.type == "cpu"
     convolve = _by_products if on_cpu and window in _BY_PRODUCTS else _by_fft
     with torch.autocast(a.device.type, enabled=False):
-        rows = max(1, _AT_ONCE // (window * a.shape[2] * c)) * window
+        rows = max(1, _AT_ONCE // (len(a) * window * a.shape[2] * c)) * window
         if not on_cpu or torch.is_grad_enabled() or rows >= h:
             return convolve(a, b, window)[:, :h, :w]
         out = a.new_empty(a.shape, dtype=torch.float32)
@@ -94,7 +94,7 @@ def _by_products(a: Tensor, b: Tensor, window: int) -> Tensor:
 def _complex_product(a: Tensor, b: Tensor) -> Tensor:
     """Of `(f, 2 * window, N)`, real parts before imaginary ones."""
     (re, im), (re_b, im_b) = a.chunk(2, dim=1), b.chunk(2, dim=1)
-    if torch.is_grad_enabled():
+    if torch.is_grad_enabled() or torch.compiler.is_compiling():
         return torch.cat((re * re_b - im * im_b, re * im_b + im * re_b), dim=1)
     out = torch.empty_like(a)
     out_re, out_im = out.chunk(2, dim=1)
@@ -107,14 +107,14 @@ def _complex_product(a: Tensor, b: Tensor) -> Tensor:
 def _transforms(window: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Matrices of `_by_products`: `(2f, p)`, `(2p, 2p)`, and back `(2p, 2p)`, `(p, 2f)`."""
     with torch.inference_mode(False), torch.no_grad():  # they may be used in training later
-        places = torch.arange(window)
+        places = torch.arange(window, device="cpu")
         turns = (torch.outer(places, places) % window).double() * (2 * math.pi / window)
         cos, sin = turns.cos(), turns.sin()
         f = window // 2 + 1
         down = torch.stack((cos[:f], -sin[:f]), dim=1).view(2 * f, window)
         across = torch.cat((torch.cat((cos, sin), 1), torch.cat((-sin, cos), 1)))
         # all frequencies but the first and the last stand for two
-        twice = torch.full((2 * f, 1), 2.0, dtype=torch.float64)
+        twice = torch.full((2 * f, 1), 2.0, dtype=torch.float64, device="cpu")
         twice[:2] = twice[-2:] = 1
         made = (down, across, across.T / window, (twice * down).T / window)
         down, across, back_across, back_down = (m.float().contiguous() for m in made)

@@ -75,7 +75,7 @@ class Norm(nn.LayerNorm):
     def _by_products(self, x: Tensor) -> Tensor:
         """Half the native norm's time, which is spent on beginning each pixel's few channels."""
         channels = x.shape[-1]
-        off_mean = torch.eye(channels) - 1 / channels
+        off_mean = torch.eye(channels, dtype=x.dtype, device=x.device) - 1 / channels
         x = _convolved(x, off_mean, None)
         length = torch.linalg.vector_norm(x, dim=-1, keepdim=True)
         x *= length.square_().div_(channels).add_(self.eps).rsqrt_()
@@ -108,6 +108,8 @@ def _by_onednn(x: Tensor, weight: Tensor) -> bool:
         x.dtype == weight.dtype == torch.float32
         and x.device.type == "cpu"
         and not torch.is_grad_enabled()
+        and not torch.is_autocast_enabled("cpu")
+        and not torch.compiler.is_compiling()
         and torch.get_num_threads() == 1
         and torch.backends.mkldnn.is_available()
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import logging
+import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -128,7 +129,11 @@ class Trainer:
         measured_at, measured_step = time.monotonic(), self.counters.step
         stopped = False
         for batch, spent in self._batches(clock):
-            losses = self._step(batch, spent)
+            try:
+                losses = self._step(batch, spent)
+            except TrainingError:
+                self._note(record, window)
+                raise
             clock.update()
             self.counters.step += 1
             if losses is not None:
@@ -139,12 +144,14 @@ class Trainer:
                 self._note(record, window)
                 window = Window()
             measures = record and self.validation and self._is_due(measured_at)
+            began = time.monotonic()
             if first and (measures or clock.since_saved() > STATE_SECONDS):
                 self._keep()
                 clock.saved()
             if record and measures:
                 self._measure(record)
                 measured_at, measured_step = time.monotonic(), self.counters.step
+            window.leave_out(time.monotonic() - began)
             if agree(float(bool(first and self._stop and self._stop())), self.place, self._device):
                 stopped = True
                 break
@@ -153,6 +160,7 @@ class Trainer:
         pieces: tuple[Path, ...] = ()
         if record:
             if self.validation and (measured_step != self.counters.step or not self.state.psnr):
+                self._keep()
                 self._measure(record)
             self.state.save(state_path(self.options.output))
             self._write()
@@ -259,8 +267,9 @@ class Trainer:
 
     def _measure(self, record: Record) -> None:
         assert self.validation is not None
-        self.state.psnr = self.validation.measure(self.average)
-        record.add(kind="validation", step=self.counters.step, psnr=self.state.psnr)
+        measured = self.validation.measure(self.average)
+        record.add(kind="validation", step=self.counters.step, psnr=measured)
+        self.state.psnr = {row: value for row, value in measured.items() if math.isfinite(value)}
         log.info("step %d: %s", self.counters.step, self.state.psnr)
 
     def _keep(self) -> None:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, cast
 
 from moce_cli.checkpoints.atomic import write_whole
-from moce_cli.errors import OutputError
 
 log = logging.getLogger(__name__)
 
@@ -28,22 +28,35 @@ class Record:
 
     def __init__(self, path: Path, from_step: int | None) -> None:
         self.path = path
+        self._cut = False
         lines = [] if from_step is None else list(read_lines(path))
         kept = [line for line in lines if line.get("step", 0) <= (from_step or 0)]
         text = "".join(json.dumps(line) + "\n" for line in kept)
         write_whole(path, lambda part: part.write_text(text, encoding="utf-8"), overwrite=True)
 
     def add(self, **values: object) -> None:
-        """Write one line.
+        """Write one line; where it can't be written, a run goes on without it.
 
-        Raises:
-            OutputError: it can't be written.
+        Numbers that are not finite become null, which JSON has a word for.
         """
+        line = json.dumps(_finite(values), allow_nan=False) + "\n"
         try:
             with self.path.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(values, allow_nan=False) + "\n")
+                file.write("\n" * self._cut + line)
+            self._cut = False
         except OSError as error:
-            raise OutputError(f"{self.path} cannot be written: {error.strerror}") from error
+            self._cut = True  # what was written of it may lack its end
+            reason = error.strerror or error
+            log.warning("%s cannot be written: %s; the run goes on", self.path, reason)
+
+
+def _finite(value: object) -> object:
+    """The same without numbers that are not finite."""
+    if isinstance(value, Mapping):
+        return {name: _finite(one) for name, one in cast("Mapping[str, object]", value).items()}
+    if isinstance(value, list | tuple):
+        return [_finite(one) for one in cast("list[object]", value)]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def read_lines(path: Path) -> Iterator[dict[str, Any]]:
@@ -60,7 +73,7 @@ def read_lines(path: Path) -> Iterator[dict[str, Any]]:
 
 
 def plot(record: Path, target: Path) -> bool:
-    """Draw loss, learning rate, validation and expert shares over steps.
+    """Draw losses, learning rate, validation, expert shares, speed and skipped steps over steps.
 
     Args:
         record: of a run.
@@ -82,8 +95,8 @@ def plot(record: Path, target: Path) -> bool:
     measured = [line for line in lines if line.get("kind") == "validation"]
     if not steps:
         return False
-    figure = Figure(figsize=(11, 8), layout="constrained")
-    (losses, rates), (scores, shares) = figure.subplots(2, 2)
+    figure = Figure(figsize=(11, 11), layout="constrained")
+    (losses, rates), (scores, shares), (speed, skipped) = figure.subplots(3, 2)
     x = [line["step"] for line in steps]
     for name in ("restoration", "balance", "cost", "degradation"):
         values = [line[name] for line in steps]
@@ -95,9 +108,10 @@ def plot(record: Path, target: Path) -> bool:
     rates.set(title="learning rate", xlabel="step")
     if measured:
         x_measured = [line["step"] for line in measured]
-        rows = sorted(measured[-1]["psnr"], key=lambda row: -measured[-1]["psnr"][row])
+        last = measured[-1]["psnr"]
+        rows = sorted(last, key=lambda row: -(last[row] or 0.0))
         for row in rows:
-            values = [line["psnr"].get(row, float("nan")) for line in measured]
+            values = [_number(line["psnr"].get(row)) for line in measured]
             scores.plot(x_measured, values, marker=".", label=row)
         scores.legend(fontsize="xx-small", ncols=2)
     scores.set(title="validation PSNR in dB (averaged weights)", xlabel="step")
@@ -105,5 +119,14 @@ def plot(record: Path, target: Path) -> bool:
     shares.stackplot(x, *by_expert, labels=[f"expert {e}" for e in range(len(by_expert))])
     shares.set(title="who ran", xlabel="step", ylim=(0, 1))
     shares.legend(loc="lower left")
+    speed.plot(x, [_number(line.get("crops_per_second")) for line in steps])
+    speed.set(title="crops a second", xlabel="step", ylim=(0, None))
+    skipped.plot(x, [_number(line.get("skipped")) for line in steps])
+    skipped.set(title="skipped steps, all in all", xlabel="step")
     write_whole(target, lambda part: figure.savefig(part, format="png", dpi=110), overwrite=True)
     return True
+
+
+def _number(value: float | None) -> float:
+    """For a plot, which leaves a gap where there is no number."""
+    return float("nan") if value is None else value

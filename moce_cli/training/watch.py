@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -30,6 +31,12 @@ class Moment:
     """The last validation, by row."""
 
 
+def processor_seconds() -> float:
+    """Of this process and those it started, workers for one, as far as they have ended."""
+    times = os.times()
+    return time.process_time() + times.children_user + times.children_system
+
+
 class Clock:
     """Time and processor time that a run has spent, those of earlier parts too.
 
@@ -41,7 +48,7 @@ class Clock:
     def __init__(self, counters: Counters, processes: int = 1) -> None:
         self._counters, self._processes = counters, processes
         self._began = time.monotonic() - counters.seconds
-        self._cpu_before, self._cpu_began = counters.cpu_seconds, time.process_time()
+        self._cpu_before, self._cpu_began = counters.cpu_seconds, processor_seconds()
         self._saved = time.monotonic()
 
     def seconds(self) -> float:
@@ -51,7 +58,7 @@ class Clock:
     def update(self) -> None:
         """Write down what was spent."""
         self._counters.seconds = self.seconds()
-        here = time.process_time() - self._cpu_began
+        here = processor_seconds() - self._cpu_began
         self._counters.cpu_seconds = self._cpu_before + self._processes * here
 
     def since_saved(self) -> float:
@@ -84,6 +91,10 @@ class Window:
         self._sum = values if self._sum is None else self._sum + values
         self._steps += 1
         self._crops += crops
+
+    def leave_out(self, seconds: float) -> None:
+        """Time in which no step was taken."""
+        self._began += seconds
 
     def line(self, place: Place) -> dict[str, float | list[float]]:
         """What a record keeps of these steps; every process must ask for it."""

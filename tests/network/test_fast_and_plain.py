@@ -181,3 +181,27 @@ def test_one_thread_computes_what_two_do(bias, one_thread):
     for seen in alone:
         assert seen.is_contiguous()
         torch.testing.assert_close(seen, layer(x), atol=1e-5, rtol=1e-5)
+
+
+@torch.no_grad()
+def test_one_thread_keeps_the_precision_of_autocast(one_thread):
+    layer, x = primitives.Linear(8, 8), torch.randn(1, 4, 4, 8)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert layer(x).dtype == torch.bfloat16
+        assert primitives.pointwise(x, layer.weight, None).dtype == torch.bfloat16
+
+
+@torch.inference_mode()
+def test_what_a_caller_sets_as_default_reaches_no_matrix_of_ours(one_thread):
+    a, b = (torch.randn(1, 16, 16, 2) for _ in range(2))
+    norm, x = primitives.Norm(8), torch.randn(1, 4, 4, 8)
+    expected = windowed_circular_convolution(a, b, 8), norm(x)
+    circular._transforms.cache_clear()
+    torch.set_default_dtype(torch.float64)
+    try:
+        with torch.device("meta"):
+            seen = windowed_circular_convolution(a, b, 8), norm(x)
+    finally:
+        torch.set_default_dtype(torch.float32)
+    for one, other in zip(seen, expected, strict=True):
+        torch.testing.assert_close(one, other)

@@ -1,5 +1,7 @@
 """What a run is told to have spent."""
 
+import subprocess
+import sys
 import time
 
 from moce_cli.training.state import Counters
@@ -18,3 +20,12 @@ def test_processor_time_is_that_of_all_processes_and_of_earlier_parts():
         assert counters.seconds > 50
     assert 0.09 < spent[1] < 0.2
     assert 2.5 * spent[1] < spent[3] < 3.5 * spent[1]
+
+
+def test_processor_time_is_that_of_workers_too():
+    counters = Counters()
+    clock = Clock(counters)
+    busy = "import time\nwhile time.process_time() < 0.3: pass"
+    subprocess.run([sys.executable, "-c", busy], check=True)
+    clock.update()
+    assert counters.cpu_seconds > 0.25
