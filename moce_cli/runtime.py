@@ -83,8 +83,10 @@ def choose_precision(wanted: str, device: torch.device) -> Precision:
         return wanted
     if device.type == "cuda":
         with torch.cuda.device(device):  # what is asked is the current one
-            native = torch.cuda.is_bf16_supported(including_emulation=False)
-        return "bf16" if native else "fp32"
+            if torch.cuda.is_bf16_supported(including_emulation=False):
+                return "bf16"
+        # cards before Ampere: tensor cores since Volta
+        return "fp16" if torch.cuda.get_device_capability(device) >= (7, 0) else "fp32"
     if device.type == "cpu" and cpu_has_bfloat16():
         return "bf16"
     return "fp32"
@@ -98,13 +100,15 @@ def whole_float32(device: torch.device) -> Generator[None, None, None]:
     if device.type != "cuda":
         yield
         return
-    cudnn = torch.backends.cudnn
-    before = cudnn.allow_tf32
-    cudnn.allow_tf32 = False
+    places = (torch.backends.cudnn, torch.backends.cuda.matmul)
+    before = [place.allow_tf32 for place in places]
+    for place in places:
+        place.allow_tf32 = False
     try:
         yield
     finally:
-        cudnn.allow_tf32 = before
+        for place, allowed in zip(places, before, strict=True):
+            place.allow_tf32 = allowed
 
 
 def torch_dtype(precision: Precision) -> torch.dtype:

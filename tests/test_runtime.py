@@ -1,5 +1,6 @@
 """The machine: cores and memory under affinity and control groups; how many threads compute."""
 
+import contextlib
 import json
 import os
 import subprocess
@@ -130,14 +131,39 @@ def test_threads_are_obeyed_beyond_the_cores():
 
 
 def test_cuda_computes_float32_whole_for_a_while():
-    before = torch.backends.cudnn.allow_tf32
+    places = (torch.backends.cudnn, torch.backends.cuda.matmul)
+    before = [place.allow_tf32 for place in places]
+
+    def allowed():
+        return [place.allow_tf32 for place in places]
+
     try:
-        for user in (True, False):
-            torch.backends.cudnn.allow_tf32 = user
+        for user in ([True, True], [True, False], [False, True], [False, False]):
+            for place, yes in zip(places, user, strict=True):
+                place.allow_tf32 = yes
             with runtime.whole_float32(torch.device("cuda")):
-                assert not torch.backends.cudnn.allow_tf32
-            assert torch.backends.cudnn.allow_tf32 == user
+                assert not any(allowed())
+            assert allowed() == user
             with runtime.whole_float32(torch.device("cpu")):
-                assert torch.backends.cudnn.allow_tf32 == user
+                assert allowed() == user
     finally:
-        torch.backends.cudnn.allow_tf32 = before
+        for place, yes in zip(places, before, strict=True):
+            place.allow_tf32 = yes
+
+
+@pytest.mark.parametrize(
+    ("bfloat16", "capability", "expected"),
+    [
+        (True, (8, 0), "bf16"),
+        (False, (7, 5), "fp16"),
+        (False, (7, 0), "fp16"),
+        (False, (6, 1), "fp32"),
+    ],
+)
+def test_a_card_takes_the_precision_that_its_tensor_cores_have(
+    bfloat16, capability, expected, monkeypatch
+):
+    monkeypatch.setattr(torch.cuda, "device", lambda _: contextlib.nullcontext())
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda **_: bfloat16)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _: capability)
+    assert runtime.choose_precision("auto", torch.device("cuda")) == expected

@@ -103,6 +103,8 @@ def _precision_reason(wanted: str, device: str, used: str) -> str:
         return "asked for"
     if used == "bf16":
         return f"this {device.partition(':')[0].upper()} multiplies bfloat16 natively"
+    if used == "fp16":
+        return "this card multiplies float16 natively, but not bfloat16"
     return "this device has no fast lower precision that is right"
 
 

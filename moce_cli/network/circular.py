@@ -21,6 +21,11 @@ def circular_convolution_on(device_type: str, other: str) -> None:
     _elsewhere[device_type] = other
 
 
+def other_place(device_type: str) -> str | None:
+    """Where a kind of device leaves this operation to, if it does."""
+    return _elsewhere.get(device_type)
+
+
 def windowed_circular_convolution(a: Tensor, b: Tensor, window: int) -> Tensor:
     """Convolve two feature maps circularly, window by window and channel by channel.
 
@@ -35,7 +40,7 @@ def windowed_circular_convolution(a: Tensor, b: Tensor, window: int) -> Tensor:
 
     Source: FFTformer (CVPR 2023), frequency-domain self-attention.
     """
-    if (other := _elsewhere.get(a.device.type)) is not None:
+    if (other := other_place(a.device.type)) is not None:
         return windowed_circular_convolution(a.to(other), b.to(other), window).to(a.device)
     _, h, w, c = a.shape
     pad = (0, 0, 0, -w % window, 0, -h % window)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from moce_cli.errors import DeviceError, UsageError
 from moce_cli.network import MoCEIRConfig
+from moce_cli.restoration.replay import record_on
 from moce_cli.runtime import Precision, device_memory_bytes
 from moce_cli.tiling import MULTIPLE, SMALLEST_TILE, TileGrid, check_tile, plan_tiles
 
@@ -59,7 +60,7 @@ def why_not_compiled(device: torch.device) -> str:
     """Why no plan has the network compiled by `torch.compile`."""
     if device.type == "cpu":
         return "on a CPU it was measured to be no faster, after minutes of compiling"
-    if device.type == "cuda":
+    if device.type == "cuda" and record_on(device) is not None:
         return "passes that repeat are replayed as CUDA graphs, without compiling"
     return "nobody has measured yet whether it pays on such a device"
 
@@ -195,15 +196,18 @@ def make_plan(
 
     while needed() > budget and batch is None and most > 1:
         most //= 2
-    while needed() > budget and tile is None and side // 2 >= SMALLEST_TILE:
+    least = max(SMALLEST_TILE, 2 * (overlap or 0))
+    while needed() > budget and tile is None and side // 2 // MULTIPLE * MULTIPLE >= least:
         side = side // 2 // MULTIPLE * MULTIPLE
     # what was asked for may take all there is
     if needed() > (budget if tile is None else memory):
         what = "the smallest tile" if tile is None else f"--tile {tile}"
+        if tile is None and least > SMALLEST_TILE:
+            what += f" for --overlap {overlap}"
         raise DeviceError(
             f"{what} needs {needed() / 2**20:.0f} MiB of memory on {device}, which has "
             f"{memory / 2**20:.0f} MiB",
-            "use a smaller --tile or another --device",
+            "use a smaller --tile or --overlap, or another --device",
         )
     return Plan(side, _overlap(side, overlap), most, threads, precision)
 

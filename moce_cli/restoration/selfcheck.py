@@ -10,13 +10,19 @@ import torch
 
 from moce_cli.errors import DeviceError
 from moce_cli.network import MoCEIR, MoCEIRConfig, force
-from moce_cli.network.circular import circular_convolution_on, windowed_circular_convolution
+from moce_cli.network.circular import (
+    circular_convolution_on,
+    other_place,
+    windowed_circular_convolution,
+)
 from moce_cli.runtime import Precision, torch_dtype, whole_float32
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 log = logging.getLogger(__name__)
+
+_MOVED = "the FFT of %s is wrong here: that operation runs on the CPU"
 
 TINY = MoCEIRConfig(
     width=16,
@@ -113,10 +119,11 @@ def prepare(device: torch.device, precision: Precision) -> tuple[str, ...]:
         slow = "float16 is slow on a CPU: --precision bf16 or fp32 is many times faster"
         return (slow,) if precision == "fp16" else ()
     notes: tuple[str, ...] = ()
-    if not convolution_is_right(device):
+    if other_place(device.type) is None and not convolution_is_right(device):
         circular_convolution_on(device.type, "cpu")
-        notes = (f"the FFT of {device} is wrong here: that operation runs on the CPU",)
-        log.warning(notes[0])
+        log.warning(_MOVED, device)
+    if other_place(device.type) is not None:
+        notes = (_MOVED % device,)
     if not golden_error(device, precision) <= TOLERANCE[precision]:
         raise DeviceError(
             f"{device} computes wrong numbers in {precision}",

@@ -5,11 +5,16 @@ import torch
 from golden import CONFIGS, golden_file, golden_network
 
 
+@pytest.mark.parametrize("threads", [1, 2])  # one thread computes some things another way
 @pytest.mark.parametrize("name", CONFIGS)
-def test_parity_with_the_authors_network(name):
-    golden = golden_file(name)
-    with torch.inference_mode():
-        result = golden_network(CONFIGS[name]).restore(golden["input"])
+def test_parity_with_the_authors_network(name, threads):
+    golden, before = golden_file(name), torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        with torch.inference_mode():
+            result = golden_network(CONFIGS[name]).restore(golden["input"])
+    finally:
+        torch.set_num_threads(before)
     error = (result.restored - golden["output"]).abs().max() / golden["output"].std()
     assert error < 1e-4
     assert len(result.routing) == sum(CONFIGS[name].decoder_blocks)

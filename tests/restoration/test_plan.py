@@ -88,6 +88,24 @@ def test_the_plan_depends_on_memory_that_may_be_used(monkeypatch):
         make_plan(SMALL, device, height=4000, width=6000, **options)
 
 
+@pytest.mark.parametrize("overlap", [0, 40, 96])
+def test_a_tile_halved_for_memory_still_holds_the_overlap_that_was_asked_for(monkeypatch, overlap):
+    given = {"tile": None, "batch": None, "threads": 1, "precision": "fp32"}
+    refused = []
+    for memory in (2**29, 2**28, 2**27, 2**26, 2**25):
+        monkeypatch.setattr("moce_cli.restoration.plan.device_memory_bytes", lambda _, m=memory: m)
+        try:
+            plan = make_plan(
+                SMALL, torch.device("cpu"), height=4000, width=6000, overlap=overlap, **given
+            )
+        except DeviceError as error:
+            refused.append(error.message)
+        else:
+            assert plan.overlap == overlap <= plan.tile // 2
+    assert len(refused) < 5
+    assert all(("for --overlap 96" in message) == (overlap == 96) for message in refused)
+
+
 @pytest.mark.parametrize(
     ("options", "error", "sentence"),
     [

@@ -207,6 +207,8 @@ def test_it_is_for_cuda_and_can_be_switched_off(monkeypatch):
     monkeypatch.setattr(torch, "__version__", "2.13.0+cu130")
     monkeypatch.setenv(replay.SWITCH, "0")
     assert replay.record_on(cuda) is None
+    assert "CUDA graphs" not in why_not_compiled(cuda)
+    monkeypatch.setenv(replay.SWITCH, "1")
     assert "CUDA graphs" in why_not_compiled(cuda)
 
 

@@ -11,6 +11,8 @@ from networks import checkpoint, noise, restorer
 
 from moce_cli import Restorer
 from moce_cli.errors import DeviceError, MoceError
+from moce_cli.network import circular
+from moce_cli.restoration import selfcheck
 from moce_cli.restoration.flight import NotFiniteError, Runway
 from moce_cli.restoration.selfcheck import TOLERANCE, convolution_is_right, golden_error
 
@@ -182,3 +184,12 @@ def test_out_of_memory_ends_the_crew_before_the_tile_is_halved(monkeypatch):
     assert np.array_equal(result.picture, picture)
     assert result.report.plan.tile == 64
     assert result.report.notes == ("out of memory on cpu: went on with one tile at a time",)
+
+
+def test_a_wrong_fft_is_told_of_every_time(monkeypatch):
+    device = torch.device("meta")  # of which nothing is computed
+    monkeypatch.setattr(selfcheck, "golden_error", lambda *_: 0.0)
+    monkeypatch.setattr(selfcheck, "convolution_is_right", lambda _: False)
+    monkeypatch.setattr(circular, "_elsewhere", {})
+    first, second = (selfcheck.prepare(device, "fp32") for _ in range(2))
+    assert first == second == ("the FFT of meta is wrong here: that operation runs on the CPU",)
