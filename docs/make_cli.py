@@ -13,6 +13,8 @@ from typing import Any
 import typer
 
 from moce_cli.cli.app import app
+from moce_cli.cli.degrade_kinds import HEADERS
+from moce_cli.degradations import KINDS
 
 Command = Option = Any
 """Typer's own classes are not public."""
@@ -25,6 +27,13 @@ Written by `python docs/make_cli.py` from the commands' own help: change it ther
 Results go to stdout, progress and messages to stderr. Exit codes: 0 all done; 1 some of several
 inputs failed; 2 the command line is wrong; 3 an input; 4 weights; 5 the device; 6 an output; 130
 interrupted.
+
+"""
+KINDS_HEAD = """
+## Kinds of damage
+
+What `moce degrade --kinds` lists: the unit and the limits of each kind's strength, what `--mix` and
+"usual" in a recipe draw from, its model, and where that comes from.
 
 """
 COMPLETION = """
@@ -44,7 +53,12 @@ def manual() -> str:
         for name, command in told[1:]
     )
     sections = "\n".join(_section(name, command) for name, command in told)
-    return f"{HEAD}{links}\n{sections}{COMPLETION}"
+    return f"{HEAD}{links}\n{sections}{KINDS_HEAD}{_kinds()}{COMPLETION}"
+
+
+def _kinds() -> str:
+    lines = [HEADERS, ("---",) * len(HEADERS), *(kind.words for kind in KINDS.values())]
+    return "".join(f"| {' | '.join(map(_cell, line))} |\n" for line in lines)
 
 
 def _commands(command: Command, name: str) -> Iterator[tuple[str, Command]]:

@@ -8,7 +8,7 @@ import os
 import sys
 from collections.abc import Generator
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from moce_cli.errors import DeviceError, UsageError
 
@@ -100,7 +100,7 @@ def whole_float32(device: torch.device) -> Generator[None, None, None]:
     if device.type != "cuda":
         yield
         return
-    places = (torch.backends.cudnn, torch.backends.cuda.matmul)
+    places: tuple[Any, ...] = (torch.backends.cudnn, torch.backends.cuda.matmul)
     before = [place.allow_tf32 for place in places]
     for place in places:
         place.allow_tf32 = False

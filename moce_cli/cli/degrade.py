@@ -9,6 +9,7 @@ import typer
 
 from moce_cli.cli import options
 from moce_cli.cli.console import configure, console
+from moce_cli.cli.degrade_kinds import kinds_named, kinds_wanted, list_kinds
 from moce_cli.cli.degrade_write import write_degraded
 
 if TYPE_CHECKING:
@@ -25,6 +26,8 @@ EPILOG = """Examples:
   moce degrade clean.png --mix low,haze,rain --seed 3
 
   moce degrade photos/ --rain 0.6 -o rainy/
+
+  moce degrade --kinds
 
 Whatever the order of the options, scene comes before lens, lens before sensor, sensor before file.
 """
@@ -47,8 +50,8 @@ def _number(low: float, high: float, text: str, panel: str) -> object:
 
 def degrade(
     inputs: Annotated[
-        list[str], typer.Argument(metavar="INPUT", help="Files, folders, or - for a pipe.")
-    ],
+        list[str] | None, typer.Argument(metavar="INPUT", help="Files, folders, or - for a pipe.")
+    ] = None,
     output: Annotated[
         str | None,
         typer.Option(
@@ -99,6 +102,14 @@ def degrade(
             rich_help_panel="Chance",
         ),
     ] = None,
+    kinds: Annotated[
+        bool,
+        typer.Option(
+            "--kinds",
+            help="Only list the kinds: strength, model, source.",
+            rich_help_panel="Chance",
+        ),
+    ] = False,
     seed: Annotated[
         int,
         typer.Option(min=0, help="Another seed draws other damage.", rich_help_panel="Chance"),
@@ -123,6 +134,9 @@ def degrade(
 ) -> None:
     """Damage pictures as weather, lens, sensor and file do: to try the tool, or to test it."""
     configure(quiet=quiet, verbosity=verbose)
+    if kinds:
+        list_kinds(as_json=as_json)
+        return
     from moce_cli.batch import STANDARD, make_folders
     from moce_cli.degradations import KINDS, SensorNoise, chances
     from moce_cli.degradations import mix as mixed
@@ -130,12 +144,14 @@ def degrade(
 
     if as_json and output == STANDARD:
         raise UsageError("--json and -o - both write to stdout", "drop --json or name a file")
-    named = _named(mix)
+    if not inputs:
+        raise UsageError("no picture was named", "name files, a folder, or - for a pipe")
+    named = kinds_named(mix)
     if kernels is not None and kernel is None and "kernel" not in named:
         kernel = 1.0
     numbers = (haze, rain, snow, blur, defocus, shake, kernel, low, sensor, noise, jpeg, webp)
     asked = dict(zip(KINDS, numbers, strict=True))
-    strengths = _wanted(asked, named)
+    strengths = kinds_wanted(asked, named)
     camera = SensorNoise(sensor_noise, after_gamma)
     if camera != SensorNoise() and "sensor" not in strengths:
         option = "--after-gamma" if after_gamma else "--sensor-noise"
@@ -176,41 +192,6 @@ def degrade(
     if failed:
         console.say(f"{len(jobs) - failed} of {len(jobs)} pictures done, {failed} failed")
         raise typer.Exit(1)
-
-
-def _named(mix: str | None) -> list[str]:
-    """The kinds that a mixture names.
-
-    Raises:
-        UsageError: a name is empty, or there twice.
-    """
-    from moce_cli.errors import UsageError
-
-    if mix is None:
-        return []
-    names = [name.strip() for name in mix.split(",")]
-    if "" in names:
-        raise UsageError(
-            f"--mix {mix!r} has a comma or nothing where a kind should be",
-            "write it like --mix haze,rain",
-        )
-    if twice := [name for name in names if names.count(name) > 1]:
-        raise UsageError(f"--mix {mix!r} names {twice[0]} twice", "name each kind once")
-    return names
-
-
-def _wanted(asked: Mapping[str, float | None], named: list[str]) -> dict[str, float | None]:
-    """Kinds and strengths; None is drawn. An option overrules the mixture.
-
-    Raises:
-        UsageError: nothing was asked for.
-    """
-    from moce_cli.errors import UsageError
-
-    strengths = dict.fromkeys(named) | {k: v for k, v in asked.items() if v is not None}
-    if not strengths:
-        raise UsageError("no degradation was asked for", "add --noise 25, or --mix haze,rain")
-    return strengths
 
 
 def _plan(

@@ -36,8 +36,8 @@ class Kind:
         unit: what the strength is, for help texts.
         limits: what a person may ask for, the weaker end first for all but the codecs.
         usual: what is drawn by default.
-        summary: what it does, in a line.
-        source: where its model comes from.
+        summary: its model in a line, for people.
+        source: where that model comes from, likewise.
         apply: pictures `(B, 3, H, W)`, a step for each, a generator; gives the pictures.
         by_ratio: strengths are drawn evenly by their logarithm.
         descending: a smaller number is stronger, as with quality.
@@ -60,6 +60,14 @@ class Kind:
     def codec(self) -> bool:
         """It runs an encoder on the CPU, picture by picture."""
         return self.stage is Stage.FILE
+
+    @property
+    def words(self) -> tuple[str, str, str, str, str]:
+        """A line of a table for people: name, strength, what is usual, model, source."""
+        low, high = self.limits
+        weak, strong = self.usual
+        strength = f"{self.unit}, {low:g} to {high:g}"
+        return self.name, strength, f"{weak:g} to {strong:g}", self.summary, self.source
 
     def check(self, strength: float) -> float:
         """The strength, if it may be asked for.
@@ -122,7 +130,7 @@ _ALL = (
         (0.0, 20.0),
         (0.4, 3.0),
         "a Gaussian, perhaps narrower in one direction",
-        "the limit of many small blurs",
+        "Pentland, PAMI 1987: an optical system's point spread is nearly Gaussian",
         lens.spread,
     ),
     Kind(
@@ -132,7 +140,7 @@ _ALL = (
         (0.0, 40.0),
         (0.7, 5.0),
         "the disc of an open lens out of focus",
-        "geometrical optics",
+        "geometrical optics' circle of confusion: Potmesil and Chakravarty, SIGGRAPH 1981",
         lens.spread,
     ),
     Kind(
@@ -152,7 +160,7 @@ _ALL = (
         (0.0, 3.0),
         (0.5, 1.2),
         "a kernel read from a folder of .npy files",
-        "whoever measured it",
+        "the files; Levin et al., CVPR 2009, measured a camera's shake like that",
         lens.spread,
     ),
     Kind(
@@ -161,8 +169,8 @@ _ALL = (
         "stops darker",
         (0.0, 6.0),
         (0.7, 4.0),
-        "too short an exposure, a turned tone curve and a colour cast",
-        "linear light halves for each stop",
+        "too short an exposure, a turned tone curve and a colour cast; no noise: sensor adds it",
+        "linear light by IEC 61966-2-1 (sRGB); short exposures as in LOL, Wei et al., BMVC 2018",
         sensor.low,
     ),
     Kind(
@@ -183,7 +191,7 @@ _ALL = (
         (0.0, 100.0),
         (1.0, 55.0),
         "white Gaussian noise on encoded values",
-        "the field's denoising benchmarks",
+        "the field's denoising benchmarks, as for DnCNN: Zhang et al., TIP 2017",
         sensor.noise,
     ),
     Kind(
@@ -193,7 +201,7 @@ _ALL = (
         (1.0, 100.0),
         (15.0, 92.0),
         "a JPEG file of this quality",
-        "Pillow's encoder",
+        "ITU-T T.81 (JPEG), by Pillow's encoder",
         compression.compress,
         descending=True,
         whole=True,
@@ -204,8 +212,8 @@ _ALL = (
         "quality",
         (1.0, 100.0),
         (10.0, 90.0),
-        "a WebP file of this quality",
-        "Pillow's encoder",
+        "a lossy WebP file of this quality",
+        "RFC 6386 (VP8), by Pillow's encoder",
         compression.compress,
         descending=True,
         whole=True,

@@ -28,7 +28,11 @@ _PATH_POINTS = 48
 
 
 def draw_blur(strength: float, rng: np.random.Generator) -> dict[str, Value]:
-    """A Gaussian; half of them narrower in one direction."""
+    """A Gaussian; half of them narrower in one direction.
+
+    Source: Pentland, "A New Sense for Depth of Field" (PAMI 1987), for a Gaussian in place of an
+    optical system's point spread function.
+    """
     narrow = rng.uniform(0.4, 1.0) if rng.random() < 0.5 else 1.0
     return {"narrow": round(float(narrow), 4), "angle": round(float(rng.uniform(0, 180)), 2)}
 
@@ -172,6 +176,9 @@ def kernel_files(folder: Path) -> list[Path]:
 
 def draw_kernel(rng: np.random.Generator, folder: Path | None) -> dict[str, Value]:
     """One of the measured kernels, turned or mirrored.
+
+    Source: whoever measured them; Levin et al., "Understanding and Evaluating Blind Deconvolution
+    Algorithms" (CVPR 2009), did so for a camera's shake.
 
     Raises:
         UsageError: no folder was given.

@@ -34,6 +34,11 @@ def low(pictures: Tensor, steps: Sequence[Step], generator: torch.Generator) -> 
     """Underexposed pictures `(B, 3, H, W)`: linear light halved for each stop.
 
     The gamma turns the tone curve about middle grey; the cast keeps the luminance of a grey.
+    No noise is added: little light is noisy because a sensor counts it, which `sensor` does to the
+    darkened picture where a mixture names both.
+
+    Source: linear light as IEC 61966-2-1 (sRGB) has it. Wei et al., "Deep Retinex Decomposition for
+    Low-Light Enhancement" (BMVC 2018), took LOL's dark pictures by shorter exposures.
     """
     stops, gamma = columns(steps, ("strength", "gamma"), pictures)
     (cast,) = lists(steps, ("cast",), pictures)

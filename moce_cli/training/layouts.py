@@ -37,7 +37,7 @@ class Layout:
 
     Attributes:
         what: the set, by its paper.
-        home: its project's page.
+        home: its project's page, by address or in words to search for.
         patterns: which files, below the data root; each must match some.
         pair: makes pairs of the files found, in the order of the patterns.
         is_clean: it holds clean pictures alone.
@@ -139,9 +139,10 @@ def _matched(
 
 LAYOUTS: dict[str, Layout] = {
     "BSD400+WED": Layout(
-        "400 pictures of the Berkeley segmentation data set BSDS500, Arbelaez et al., PAMI 2011; "
-        "and the Waterloo exploration database, Ma et al., TIP 2017",
-        "https://ece.uwaterloo.ca/~k29ma/exploration/ and Berkeley's computer vision group",
+        "400 pictures, those of train and test, of the Berkeley segmentation data set BSDS500, "
+        "Arbelaez et al., PAMI 2011; and the Waterloo exploration database, Ma et al., TIP 2017",
+        "https://ece.uwaterloo.ca/~k29ma/exploration/, and for BSDS500 the page 'Contour Detection "
+        "and Image Segmentation Resources' of the UC Berkeley Computer Vision Group",
         ("denoising/BSD400/*.jpg", "denoising/WaterlooED/*.bmp"),
         _alone,
         is_clean=True,

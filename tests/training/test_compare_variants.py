@@ -1,0 +1,31 @@
+"""The variants of examples/compare_experts.py are what they are said to be."""
+
+import runpy
+from pathlib import Path
+
+import pytest
+
+from moce_cli.network import PRESETS, MoCEIR
+from moce_cli.network.cost import forward_cost
+
+SCRIPT = runpy.run_path(str(Path(__file__).parents[2] / "examples" / "compare_experts.py"))
+VARIANTS = SCRIPT["variants"](PRESETS["moce_ir_xs"])
+
+
+def expert_costs(name):
+    return forward_cost(VARIANTS[name].network, 128, 128).experts[0]
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_every_variant_can_be_built(name):
+    MoCEIR(VARIANTS[name].network)
+
+
+def test_spread_experts_differ_more_at_nearly_the_same_mean_cost():
+    spread, usual = expert_costs("spread"), expert_costs("compare")
+    assert max(spread) / min(spread) > 1.5 * max(usual) / min(usual)
+    assert sum(spread) == pytest.approx(sum(usual), rel=0.05)
+
+
+def test_variants_are_named_between_commas():
+    assert SCRIPT["names"]("compare, no bias,spread") == ["compare", "no bias", "spread"]
