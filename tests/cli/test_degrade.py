@@ -112,7 +112,9 @@ def test_what_the_source_says_stays(moce, tmp_path):
     exif.get_ifd(0x8769)[0x9286] = b"ASCII\0\0\0a comment"
     described = Image.Exif()
     described[270] = "Grandmother"
-    for name, block in (("plain", exif), ("described", described)):
+    full = Image.Exif()
+    full[270], full[40092] = "Grandmother", "in 1921".encode("utf-16-le")
+    for name, block in (("plain", exif), ("described", described), ("full", full)):
         source = tmp_path / f"{name}.jpg"
         smooth(tmp_path / "x.png")
         with Image.open(tmp_path / "x.png") as image:
@@ -124,7 +126,12 @@ def test_what_the_source_says_stays(moce, tmp_path):
             assert image.info["dpi"] == (300, 300)
         if name == "described":
             assert found[270] == "Grandmother"
-            assert "description was kept" in result.stderr
+            assert "noise" in found[40092].decode("utf-16-le")
+            assert "EXIF" not in result.stderr
+        elif name == "full":
+            assert found[270] == "Grandmother"
+            assert found[40092].decode("utf-16-le") == "in 1921"
+            assert "no place left for the record" in result.stderr
         else:
             assert found[0x010F] == "Maker"
             assert found.get_ifd(0x8769)[0x9286] == b"ASCII\0\0\0a comment"
