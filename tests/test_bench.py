@@ -8,7 +8,7 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from moce_cli.bench import Case, Floor, Measured, Row, measure, measure_file, measure_start, plot
+from moce_cli.bench import Case, Floor, Measured, Row, measure, plot
 from moce_cli.bench.contender import Contender, Facts
 from moce_cli.bench.work import Plain, Tiled, clean_picture, drawn_picture, noisy_strips, with_noise
 from moce_cli.cli.app import app
@@ -19,7 +19,7 @@ MODEL = "preset:moce_ir_xs"
 
 def facts(**changed):
     usual = {"load_seconds": 0.1, "idle_bytes": 10, "peak_bytes": 100, "device_peak_bytes": 0}
-    usual |= {"macs": 500, "threads": 1, "precision": "fp32", "psnr": 30.0}
+    usual |= {"macs": 500, "picture_macs": 400, "threads": 1, "precision": "fp32", "psnr": 30.0}
     return Facts(**(usual | changed))
 
 
@@ -32,7 +32,15 @@ def row(ours=(1.0, 1.0, 2.0), plain=(4.0, 8.0, 6.0), **changed):
 def test_the_gain_is_taken_pair_by_pair():
     assert row().speedup == 4.0  # of 4, 8 and 3; the medians alone would give 6
     assert row().memory_share == 0.25
-    assert row().floor_share == pytest.approx(2 * 500 / 1.0 / 2000)
+
+
+def test_work_that_tiles_do_twice_is_told_apart():
+    assert row().floor_share_all_work == pytest.approx(2 * 500 / 1.0 / 2000)
+    assert row().floor_share_picture == pytest.approx(2 * 400 / 1.0 / 2000)
+    case = Case("photo-xs", 70, 90, device="cpu", precision="fp32", tile=64, threads=1)
+    tiled = Tiled(case)
+    tiled.run(None)
+    assert 0 < tiled.picture_macs < tiled.macs
 
 
 def test_the_memory_of_the_device_counts_where_there_is_one():
@@ -51,6 +59,7 @@ def test_both_ways_restore_the_same_picture():
     assert difference.max() <= 1
     assert (difference > 0).mean() < 0.01
     assert tiled.facts()["macs"] == plain.facts()["macs"] > 0
+    assert tiled.picture_macs == plain.picture_macs == tiled.macs
     assert tiled.facts()["psnr"] > 22  # the noise alone leaves 20.5
 
 
@@ -82,6 +91,8 @@ def test_runs_alternate_and_the_plain_network_has_memory_of_its_own():
     assert seen.plain is not None
     assert [len(seen.ours.seconds), len(seen.plain.seconds)] == [2, 2]
     assert ["plain" in line for line in said[-4:]] == [False, True, False, True]
+    assert 50 < seen.psnr_from_float32 <= 100, "both are float32"
+    assert seen.psnr_gained is None, "random weights restore nothing"
     assert seen.plain.facts.idle_bytes <= seen.plain.facts.peak_bytes < 600 * 2**20
     told = json.loads(json.dumps(seen.to_dict(), allow_nan=False))
     assert told["ours"]["median"] == statistics.median(told["ours"]["seconds"])
@@ -127,19 +138,10 @@ def test_the_command(tmp_path):
     assert floor["kind"] == "floor"
     assert floor["flops"] > 1e8
     assert (line["height"], line["width"], line["speedup"]) == (32, 48, None)
-    assert 0 < line["floor_share"] < 1
+    assert 0 < line["floor_share_picture"] <= line["floor_share_all_work"] < 1
     shown = CliRunner().invoke(app, words)
     assert shown.exit_code == 0
     assert "48 x 32" in shown.stdout
-
-
-def test_the_start_falls_into_parts():
-    seen = measure_start(MODEL, height=16, width=16, runs=1, options=["--threads", "1"])
-    assert (seen.height, seen.width) == (16, 16)
-    assert min(seen.whole, seen.importing, seen.network, seen.ending) > 0
-    assert seen.whole == pytest.approx(seen.importing + seen.network + seen.rest)
-    with pytest.raises(MoceError, match="there is no model"):
-        measure_start("nothing", height=16, width=16, runs=1, options=[])
 
 
 @pytest.mark.parametrize(
@@ -156,6 +158,10 @@ def test_the_start_falls_into_parts():
         (["--files", "--model", "nothing"], 4),
         (["--files", "--tile", "64", "--tile", "128"], 2),
         (["--files", "--plot", "plot.png"], 2),
+        (["--files", "--profile"], 2),
+        (["--count", "2"], 2),
+        (["--threads", "100000"], 2),
+        (["--files", "--threads", "100000"], 2),
     ],
 )
 def test_bad_options(words, code, tmp_path, monkeypatch):
@@ -163,30 +169,6 @@ def test_bad_options(words, code, tmp_path, monkeypatch):
     seen = CliRunner().invoke(app, ["bench", "--runs", "1", "--size", "8x8", *words])
     assert seen.exit_code == code
     assert seen.stderr.startswith("error: ")
-
-
-def test_files_are_measured_with_what_was_foretold():
-    row = measure_file("photo-xs", height=300, width=400, runs=1, options=["--tile", "128"])
-    assert row.tiles > 1
-    assert not row.in_bands
-    assert 0 < row.seconds < row.whole
-    assert row.peak_bytes > 2**27, "torch alone takes more"
-    assert 0.5 < row.foretold_bytes / row.peak_bytes < 2
-    assert row.to_dict()["seconds_per_megapixel"] == pytest.approx(row.seconds / 0.12)
-
-
-def test_files_are_measured_as_it_is_asked_for(monkeypatch):
-    asked = []
-
-    def measured(model, *, height, width, runs, options):
-        asked.append((height, width, runs, *options))
-        raise MoceError("enough")
-
-    monkeypatch.setattr("moce_cli.bench.measure_file", measured)
-    words = ["--tile", "64", "--precision", "fp32", "--overlap", "8", "--batch", "2"]
-    CliRunner().invoke(app, ["bench", "--files", "--size", "30x20", "--threads", "1", *words])
-    expected = ("--device", "auto", "--threads", "1", *words)
-    assert asked == [(20, 30, 5, *expected)]
 
 
 def test_a_picture_in_strips_is_the_same_as_in_one_piece():

@@ -37,6 +37,8 @@ class Done:
     """Reading and writing included, waiting not."""
     stamp: Stamp | None = None
     """Of the file that failed, as it was before it was read."""
+    network_busy: float | None = None
+    """Share of the batch's time so far in which the network had work."""
 
     @property
     def skipped(self) -> bool:

@@ -235,7 +235,7 @@ class Pipeline:
                 done = save.result()
                 if done.error is not None and not done.job.skip:
                     self._note(done)
-                self._events.put(done)
+                self._events.put(self._told(done))
             except BaseException as error:
                 broken = error
                 self._stop.set()
@@ -243,6 +243,11 @@ class Pipeline:
                 self._budget.give(size)
         if broken is not None:
             raise broken
+
+    def _told(self, done: Done) -> Done:
+        if done.job.skip or not self.wall_seconds:
+            return done
+        return replace(done, network_busy=min(1.0, self.busy_seconds / self.wall_seconds))
 
     def _note(self, done: Done) -> None:
         try:

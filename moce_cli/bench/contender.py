@@ -7,8 +7,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from moce_cli.bench.work import serve
+from moce_cli.bench.profiling import Operation
+from moce_cli.bench.work import Bytes, DoesNotFitError, serve
 from moce_cli.errors import DeviceError, MoceError
+
+_KILLED = -9
+"""The exit code of a process that Linux ends for want of memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +38,11 @@ class Case:
         """In millions."""
         return self.height * self.width / 1e6
 
+    @property
+    def trained(self) -> bool:
+        """Whether it restores anything: a preset has random weights."""
+        return not self.model.startswith("preset:")
+
 
 @dataclass(frozen=True, slots=True)
 class Facts:
@@ -48,6 +57,9 @@ class Facts:
     device_peak_bytes: int
     """The same of a CUDA device; 0 elsewhere."""
     macs: int
+    """Multiply-accumulates that were done, overlaps and the look at sample tiles included."""
+    picture_macs: int
+    """Those of the picture in one piece, with the same experts."""
     threads: int
     precision: str
     psnr: float
@@ -81,6 +93,7 @@ class Contender:
 
         Raises:
             MoceError: what went wrong there.
+            DoesNotFitError: it ran out of memory.
             DeviceError: the process has ended.
         """
         return float(self._ask(("run", threads)))
@@ -93,13 +106,30 @@ class Contender:
         """
         return Facts(**self._ask(("facts", None)))
 
+    def picture(self) -> Bytes:
+        """What the last run made, `(H, W, 3)`; asked for after `facts`, as it takes memory.
+
+        Raises:
+            DeviceError: the process has ended.
+        """
+        return self._ask(("picture", None))
+
+    def profile(self) -> tuple[Operation, ...]:
+        """The operations of one more run that took most.
+
+        Raises:
+            MoceError: what went wrong there.
+        """
+        return self._ask(("profile", None))
+
     def _ask(self, question: tuple[str, int | None]) -> Any:  # noqa: ANN401 -- any kind of answer
         try:
             self._connection.send(question)
             answer = self._connection.recv()
         except (EOFError, OSError) as error:
             self._process.join(timeout=10)
-            raise DeviceError(
+            killed = self._process.exitcode == _KILLED
+            raise (DoesNotFitError if killed else DeviceError)(
                 f"measuring {self.case.model} at {self.case.width} x {self.case.height} ended "
                 f"with code {self._process.exitcode}",
                 "it may have run out of memory: use a smaller --size",

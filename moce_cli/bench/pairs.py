@@ -2,93 +2,33 @@
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 
 from moce_cli import runtime
-from moce_cli.bench.contender import Case, Contender, Facts
+from moce_cli.bench.contender import Case, Contender
 from moce_cli.bench.floor import Floor
+from moce_cli.bench.rows import Measured, Row
+from moce_cli.bench.work import DoesNotFitError
+from moce_cli.psnr import MOST_DB, psnr
 
 PLAIN_BYTES_PER_PIXEL_AND_CHANNEL = 140
 """Measured: peak of the plain forward pass in float32 over pixels and the network's width."""
+_SMALLEST_SIDE = 64
+"""Of a picture that the plain network's time is scaled from."""
 
 Tick = Callable[[str], None]
 """Called before each run with what is about to run."""
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
-    """A contender's runs."""
+class _Rival:
+    """The plain network, ready to run; or why it is not, or not at the case's own size."""
 
-    seconds: tuple[float, ...]
-    facts: Facts
-
-    @property
-    def median(self) -> float:
-        """Seconds."""
-        return statistics.median(self.seconds)
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """A case, and the plain network beside it where it was asked for and fits."""
-
-    case: Case
-    ours: Measured
-    plain: Measured | None
-    why_no_plain: str | None
-    """Where it was asked for and does not fit."""
-    floor: Floor | None
-
-    @property
-    def speedup(self) -> float | None:
-        """How often ours runs while the plain network runs once: the median over pairs."""
-        if self.plain is None:
-            return None
-        pairs = zip(self.plain.seconds, self.ours.seconds, strict=True)
-        return statistics.median(plain / ours for plain, ours in pairs)
-
-    @property
-    def memory_share(self) -> float | None:
-        """Our process's peak memory over the plain one's, on the device that computes."""
-        if self.plain is None:
-            return None
-        ours, plain = self.ours.facts, self.plain.facts
-        if plain.device_peak_bytes:
-            return ours.device_peak_bytes / plain.device_peak_bytes
-        return ours.peak_bytes / plain.peak_bytes
-
-    @property
-    def floor_share(self) -> float | None:
-        """Of the machine's speed at large products, what the network's arithmetic reaches."""
-        if self.floor is None:
-            return None
-        return 2 * self.ours.facts.macs / self.ours.median / self.floor.flops
-
-    def to_dict(self) -> dict[str, object]:
-        """As plain JSON values."""
-
-        def told(measured: Measured) -> dict[str, object]:
-            runs = {"seconds": measured.seconds, "median": measured.median}
-            return {**runs, **asdict(measured.facts)}
-
-        case = {k: None if v is None else str(v) for k, v in asdict(self.case).items()}
-        return {
-            "kind": "row",
-            "model": self.case.model,
-            "height": self.case.height,
-            "width": self.case.width,
-            "case": case,
-            "ours": told(self.ours),
-            "seconds_per_megapixel": self.ours.median / self.case.megapixels,
-            "floor_share": self.floor_share,
-            "plain": None if self.plain is None else told(self.plain),
-            "why_no_plain": self.why_no_plain,
-            "speedup": self.speedup,
-            "memory_share": self.memory_share,
-        }
+    contender: Contender | None
+    threads: int
+    why: str | None
 
 
 def measure(
@@ -98,12 +38,14 @@ def measure(
     baseline: bool,
     width: int,
     floor: Floor | None = None,
+    profile: bool = False,
     tick: Tick | None = None,
 ) -> Row:
     """Measure a case, in turn with the plain network.
 
     The plain network runs at its best number of threads: all, or half as many and so on for as long
-    as that was quicker in a first run each, which is not counted.
+    as that was quicker in a run each, which is not counted, and after one that warms up. Where it
+    does not fit, it runs on a picture of half the sides and so on, and its time is scaled.
 
     Args:
         case: not a plain one.
@@ -111,31 +53,40 @@ def measure(
         baseline: whether the plain network runs beside it.
         width: of the network, from which the plain one's memory is foretold.
         floor: of the device in the case's precision.
+        profile: whether our way runs once more for its operations.
         tick: told what runs.
 
     Raises:
         MoceError: the case cannot run.
     """
-    why = _too_large(case, width) if baseline else None
     with ExitStack() as stack:
         ours = stack.enter_context(Contender(case))
         _say(tick, case, "first run")
         ours.run()
-        rival, rival_threads = None, 0
-        if baseline and why is None:
-            rival = stack.enter_context(Contender(replace(case, plain=True)))
-            rival_threads = _best_threads(rival, case, tick)
+        rival = _rival(stack, case, width, tick) if baseline else _Rival(None, 0, None)
         seconds: list[float] = []
         rivals: list[float] = []
         for run in range(runs):
             _say(tick, case, f"run {run + 1} of {runs}")
             seconds.append(ours.run())
-            if rival is not None:
+            if rival.contender is not None:
                 _say(tick, case, f"plain, run {run + 1} of {runs}")
-                rivals.append(rival.run(rival_threads))
+                try:
+                    rivals.append(rival.contender.run(rival.threads))
+                except DoesNotFitError as error:
+                    rival = _Rival(None, 0, error.message)
         measured = Measured(tuple(seconds), ours.facts())
-        plain = None if rival is None else Measured(tuple(rivals), rival.facts())
-    return Row(case, measured, plain, why, floor)
+        plain = smaller = alike = None
+        if rival.contender is not None:
+            plain = Measured(tuple(rivals), rival.contender.facts())
+            smaller = rival.contender.case if rival.why else None
+            if smaller is None:
+                alike = min(psnr(ours.picture(), rival.contender.picture()), MOST_DB)
+        operations = ()
+        if profile:
+            _say(tick, case, "once more for its operations")
+            operations = ours.profile()
+    return Row(case, measured, plain, rival.why, floor, smaller, alike, operations)
 
 
 def _say(tick: Tick | None, case: Case, what: str) -> None:
@@ -143,15 +94,38 @@ def _say(tick: Tick | None, case: Case, what: str) -> None:
         tick(f"{case.model}, {case.width} x {case.height}: {what}")
 
 
+def _rival(stack: ExitStack, case: Case, width: int, tick: Tick | None) -> _Rival:
+    """The plain network on the case's picture, or on the largest of its halves that fits."""
+    why = None
+    tried = replace(case, plain=True)
+    while True:
+        told = _too_large(tried, width)
+        if told is None:
+            with ExitStack() as held:
+                contender = held.enter_context(Contender(tried))
+                try:
+                    threads = _best_threads(contender, tried, tick)
+                except DoesNotFitError as error:
+                    told = error.message
+                else:
+                    stack.enter_context(held.pop_all())
+                    return _Rival(contender, threads, why)
+        why = why or told
+        tried = replace(tried, height=tried.height // 2, width=tried.width // 2)
+        if min(tried.height, tried.width) < _SMALLEST_SIDE:
+            return _Rival(None, 0, why)
+
+
 def _best_threads(rival: Contender, case: Case, tick: Tick | None) -> int:
     """How many threads suit the plain network: all, or half of them for as long as that helps."""
     threads = case.threads or runtime.usable_cores()
+    _say(tick, case, "plain, first run")
+    rival.run(threads)  # the first is slower, however many threads it has
     if runtime.choose_device(case.device).type != "cpu":
-        rival.run(threads)
         return threads
     best, chosen = float("inf"), threads
     while threads:
-        _say(tick, case, f"plain, first run, {threads} threads")
+        _say(tick, case, f"plain, {threads} threads")
         seconds = rival.run(threads)
         if seconds >= best:
             break

@@ -6,7 +6,8 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
-from moce_cli.bench.pairs import Row
+from moce_cli.bench.rows import Row
+from moce_cli.bench.spread import Spread
 from moce_cli.checkpoints.atomic import write_whole
 
 log = logging.getLogger(__name__)
@@ -39,28 +40,25 @@ def plot(rows: Sequence[Row], target: Path) -> bool:
         return False
     figure = Figure(figsize=(10, 1.6 + 0.7 * len(rows)), layout="constrained")
     speed, memory = figure.subplots(1, 2, sharey=True)
-    places = range(len(rows))
     for ours, place in ((True, -0.2), (False, 0.2)):
-        parts = [row.ours if ours else row.plain for row in rows]
-        at = [i + place for i, part in zip(places, parts, strict=True) if part]
-        there = [(part, row) for part, row in zip(parts, rows, strict=True) if part]
         hatch, name = (None, "moce") if ours else ("//", "plain network")
-        seconds = [part.median / row.case.megapixels for part, row in there]
-        spread = [
-            [part.median - min(part.seconds) for part, _ in there],
-            [max(part.seconds) - part.median for part, _ in there],
-        ]
-        errors = [
-            [value / row.case.megapixels for value, (_, row) in zip(side, there, strict=True)]
-            for side in spread
-        ]
-        speed.barh(at, seconds, 0.38, xerr=errors, hatch=hatch, label=name)
-        mebibytes = [
-            (part.facts.device_peak_bytes or part.facts.peak_bytes) / 2**20 for part, _ in there
-        ]
-        memory.barh(at, mebibytes, 0.38, hatch=hatch, label=name)
+        spreads: dict[float, Spread] = {}
+        mebibytes: dict[float, float] = {}
+        for at, row in enumerate(rows):
+            seconds, part = (row.ours.seconds, row.ours) if ours else (row.plain_seconds, row.plain)
+            if part is None:
+                continue
+            spreads[at + place] = Spread.of(s / row.case.megapixels for s in seconds)
+            if ours or not row.plain_case:  # the memory of another size says nothing of this one
+                held = part.facts.device_peak_bytes or part.facts.peak_bytes
+                mebibytes[at + place] = held / 2**20
+        errors = [[s.median - s.least for s in spreads.values()],
+                  [s.most - s.median for s in spreads.values()]]  # fmt: skip
+        middles = [s.median for s in spreads.values()]
+        speed.barh(list(spreads), middles, 0.38, xerr=errors, hatch=hatch, label=name)
+        memory.barh(list(mebibytes), list(mebibytes.values()), 0.38, hatch=hatch, label=name)
     speed.set(xlabel="seconds a megapixel (median, least to most)")
-    speed.set_yticks(list(places), [label(row) for row in rows], fontsize="small")
+    speed.set_yticks(range(len(rows)), [label(row) for row in rows], fontsize="small")
     speed.invert_yaxis()
     memory.set(xlabel="peak memory in MiB")
     memory.legend()

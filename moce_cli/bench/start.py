@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import json
 import os
-import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
-from moce_cli.bench.work import drawn_picture, with_noise
+from moce_cli.bench.contender import Case
+from moce_cli.bench.spread import Spread
+from moce_cli.bench.work import clean_picture, with_noise
 from moce_cli.errors import MoceError
 from moce_cli.pictures import Picture, write
 
@@ -21,11 +22,9 @@ _IMPORT = "import torch; print(flush=True)"
 
 
 @dataclass(frozen=True, slots=True)
-class Start:
-    """Medians over runs, in seconds; each run's parts were measured one after the other."""
+class StartRun:
+    """Seconds; the parts were measured one after the other."""
 
-    height: int
-    width: int
     whole: float
     """`moce restore`, from the start of its process to its file in place."""
     importing: float
@@ -37,9 +36,33 @@ class Start:
     ending: float
     """From the file to the end of the process."""
 
+
+PARTS = tuple(field.name for field in fields(StartRun))
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """Several runs."""
+
+    height: int
+    width: int
+    runs: tuple[StartRun, ...]
+
+    def spread(self, part: str) -> Spread:
+        """Of one of `PARTS`, in seconds."""
+        return Spread.of(getattr(run, part) for run in self.runs)
+
     def to_dict(self) -> dict[str, object]:
-        """As plain JSON values."""
-        return {"kind": "start", **asdict(self)}
+        """As plain JSON values: each part's median, and every run."""
+        medians = {part: self.spread(part).median for part in PARTS}
+        runs = [asdict(run) for run in self.runs]
+        return {
+            "kind": "start",
+            "height": self.height,
+            "width": self.width,
+            **medians,
+            "runs": runs,
+        }
 
 
 def _timed(command: Sequence[str]) -> tuple[float, float, str]:
@@ -66,7 +89,13 @@ def _timed(command: Sequence[str]) -> tuple[float, float, str]:
 
 
 def measure_start(
-    model: str, *, height: int, width: int, runs: int, options: Sequence[str]
+    model: str,
+    *,
+    height: int,
+    width: int,
+    runs: int,
+    options: Sequence[str],
+    picture: Path | None = None,
 ) -> Start:
     """Restore a picture by the command line, so many times.
 
@@ -76,29 +105,22 @@ def measure_start(
         width: of the picture.
         runs: that count, after one that does not.
         options: further ones of `moce restore`.
+        picture: a clean one, mirrored to the size; else a drawn one.
 
     Raises:
         MoceError: the command failed.
     """
-    wholes: list[float] = []
-    imports: list[float] = []
-    networks: list[float] = []
-    rests: list[float] = []
-    endings: list[float] = []
+    seen: list[StartRun] = []
     with tempfile.TemporaryDirectory() as folder:
         source, target = Path(folder, "in.png"), Path(folder, "out.png")
-        write(Picture(with_noise(drawn_picture(height, width))), source)
+        clean = clean_picture(Case(model, height, width, picture=picture))
+        write(Picture(with_noise(clean)), source)
         command = [sys.executable, "-m", "moce_cli", "restore", str(source), "-o", str(target)]
         command += ["--overwrite", "--json", "--model", model, *options]
-        for run in range(runs + 1):
+        for _ in range(runs + 1):
             importing, _, _ = _timed([sys.executable, "-c", _IMPORT])
             whole, ended, told = _timed(command)  # the line is written once the file is in place
             network = float(json.loads(told)["seconds"])
-            if run:
-                wholes.append(whole)
-                imports.append(importing)
-                networks.append(network)
-                rests.append(whole - importing - network)
-                endings.append(ended - whole)
-    parts = map(statistics.median, (wholes, imports, networks, rests, endings))
-    return Start(height, width, *parts)
+            rest = whole - importing - network
+            seen.append(StartRun(whole, importing, network, rest, ended - whole))
+    return Start(height, width, tuple(seen[1:]))

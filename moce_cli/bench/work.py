@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from multiprocessing.connection import Connection
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -15,18 +15,22 @@ import torch
 from moce_cli import runtime
 from moce_cli.bench import plain
 from moce_cli.bench.floor import synchronise
+from moce_cli.bench.profiling import Operation, profiled
 from moce_cli.checkpoints import build, load_model
-from moce_cli.errors import MoceError
+from moce_cli.errors import DeviceError, MoceError
+from moce_cli.network import MoCEIRConfig
 from moce_cli.network.cost import forward_cost
 from moce_cli.network.padding import pad_by_reflection
 from moce_cli.pictures import read, to_depth
 from moce_cli.psnr import MOST_DB, psnr
-from moce_cli.restoration import Restorer
+from moce_cli.restoration import Report, Restorer
+from moce_cli.restoration.backoff import is_out_of_memory
 
 if TYPE_CHECKING:
     from moce_cli.bench.contender import Case
 
 Bytes = npt.NDArray[np.uint8]
+Made = TypeVar("Made")
 
 NOISE = 25
 """Of the picture that is restored: Gaussian, sigma in steps of 8 bits."""
@@ -93,11 +97,15 @@ def with_noise(clean: Bytes) -> Bytes:
     return _together(_with_noise(strips), clean.shape)
 
 
+class DoesNotFitError(DeviceError):
+    """A contender ran out of memory."""
+
+
 class Work(ABC):
     """What both ways have in common: the picture, the clock and the memory."""
 
     precision: str
-    macs = 0
+    macs = picture_macs = 0
     plan: dict[str, int | str | bool]
 
     def __init__(self, case: Case) -> None:
@@ -118,7 +126,7 @@ class Work(ABC):
 
     @abstractmethod
     def restore(self) -> None:
-        """From `noisy` to `result`; sets `macs`, `precision` and `plan`."""
+        """From `noisy` to `result`; sets the multiply-accumulates, `precision` and `plan`."""
 
     def run(self, threads: int | None) -> float:
         """Seconds of one restoration."""
@@ -129,6 +137,10 @@ class Work(ABC):
         synchronise(self.device)
         return time.perf_counter() - begun
 
+    def profile(self) -> tuple[Operation, ...]:
+        """The operations of one restoration that took most."""
+        return profiled(lambda: self.run(None), self.device, self.threads)
+
     def facts(self) -> dict[str, Any]:
         """The fields of `Facts`."""
         on_cuda = self.device.type == "cuda"
@@ -138,6 +150,7 @@ class Work(ABC):
             "peak_bytes": runtime.peak_memory_bytes(),
             "device_peak_bytes": torch.cuda.max_memory_reserved(self.device) if on_cuda else 0,
             "macs": self.macs,
+            "picture_macs": self.picture_macs,
             "threads": self.threads,
             "precision": self.precision,
             "psnr": min(psnr(self.result, self.clean), MOST_DB),
@@ -150,8 +163,11 @@ class Tiled(Work):
 
     def load(self, case: Case) -> None:
         """A restorer as the case asks for."""
-        self.restorer = Restorer.from_pretrained(
-            case.model,
+        checkpoint = load_model(case.model)
+        self.config = checkpoint.config
+        self.restorer = Restorer(
+            checkpoint,
+            name=case.model,
             device=case.device,
             precision=case.precision,
             tile=case.tile,
@@ -169,6 +185,15 @@ class Tiled(Work):
             report.precision,
             report.plan.to_dict(),
         )
+        self.picture_macs = _picture_macs(self.config, report)
+
+
+def _picture_macs(config: MoCEIRConfig, report: Report) -> int:
+    """Of the picture in one piece."""
+    cost = forward_cost(config, report.height, report.width)
+    if config.top_k == 1:
+        return cost.run([(block.expert,) for block in report.blocks])
+    return round(cost.all_experts * report.macs.run / report.macs.all_experts)
 
 
 class Plain(Work):
@@ -192,24 +217,40 @@ class Plain(Work):
         rounded = (y[0, :, :height, :width].clamp(0, 1) * 255).round().byte()
         self.result = rounded.permute(1, 2, 0).cpu().numpy()
         self.macs = forward_cost(self.network.config, height, width).run(chosen)
+        self.picture_macs = self.macs
 
 
 def serve(case: Case, connection: Connection) -> None:
     """Answer questions until the other side hangs up; an error is an answer."""
-    work: Work | MoceError
-    try:
-        work = Plain(case) if case.plain else Tiled(case)
-    except MoceError as error:
-        work = error
+    work = _attempt(case, lambda: Plain(case) if case.plain else Tiled(case))
     while True:
         try:
             what, threads = connection.recv()
         except (EOFError, OSError, KeyboardInterrupt):
             return
-        answer: object = work
-        if isinstance(work, Work):
-            try:
-                answer = work.run(threads) if what == "run" else work.facts()
-            except MoceError as error:
-                answer = error
-        connection.send(answer)
+        connection.send(_answer(case, work, what, threads) if isinstance(work, Work) else work)
+
+
+def _answer(case: Case, work: Work, what: str, threads: int | None) -> object:
+    questions: dict[str, Callable[[], object]] = {
+        "run": lambda: work.run(threads),
+        "facts": work.facts,
+        "picture": lambda: work.result,
+        "profile": work.profile,
+    }
+    return _attempt(case, questions[what])
+
+
+def _attempt(case: Case, step: Callable[[], Made]) -> Made | MoceError:
+    try:
+        return step()
+    except MoceError as error:
+        return error
+    except (MemoryError, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and not is_out_of_memory(error):
+            raise
+        way = "the plain network" if case.plain else case.model
+        return DoesNotFitError(
+            f"{way} does not fit at {case.width} x {case.height}: out of memory",
+            "use a smaller --size",
+        )

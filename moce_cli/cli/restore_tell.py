@@ -41,6 +41,8 @@ def row(done: Done) -> dict[str, object]:
         values |= done.report.to_dict()
         values["notes"] = list(done.warnings)
         values["seconds_with_files"] = round(done.seconds, 4)
+        if done.network_busy is not None:
+            values["network_busy"] = round(done.network_busy, 4)
     return values
 
 
