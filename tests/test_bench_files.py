@@ -112,3 +112,13 @@ def test_a_folder_that_cannot_be_planned_is_a_sentence(monkeypatch):
     monkeypatch.setattr(files, "_run", lambda command: ran)
     with pytest.raises(MoceError, match="it is too large"):
         measure_file(MODEL, height=8, width=8, runs=1, options=[], count=2)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("height", "width"), [(1000, 1000), (2000, 3000)])
+def test_what_a_picture_takes_is_foretold_to_a_quarter(height, width):
+    """Of its memory; its time depends on who else uses the machine meanwhile."""
+    row = measure_file("photo-xs", height=height, width=width, runs=1, options=[])
+    assert 0.75 < row.bytes_over_foretold < 1.25
+    assert row.seconds_over_foretold is not None
+    assert 0.5 < row.seconds_over_foretold < 2
