@@ -115,7 +115,7 @@ class Pipeline:
         self._saves: queue.Queue[tuple[int, Future[Done]] | None]
         self._loads, self._saves = queue.Queue(AHEAD), queue.Queue(AHEAD)
         self._budget = _Budget(memory_bytes or int(runtime.memory_bytes() * MEMORY_SHARE))
-        workers = max(1, min(WORKERS, runtime.usable_cores()))
+        workers = max(1, min(WORKERS, restorer.threads))
         self._readers = ThreadPoolExecutor(workers, "moce-read")
         self._writers = ThreadPoolExecutor(workers, "moce-write")
         self.busy_seconds = 0.0

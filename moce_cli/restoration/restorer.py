@@ -76,10 +76,10 @@ class Restorer:
         self.device = runtime.choose_device(device)
         self.precision: Precision = runtime.choose_precision(precision, self.device)
         self._notes = selfcheck.prepare(self.device, self.precision)
-        self._threads, self._config = threads or runtime.usable_cores(), checkpoint.config
+        self.threads, self._config = threads or runtime.usable_cores(), checkpoint.config
         self._tile, self._overlap, self._batch = tile, overlap, batch
         self._routing = routing
-        self._passage = Passage(checkpoint, self.name, self.device, routing, self._threads)
+        self._passage = Passage(checkpoint, self.name, self.device, routing, self.threads)
         self.plan_for(1, 1)  # options that do not fit are refused here, not at the first picture
 
     @classmethod
@@ -127,7 +127,7 @@ class Restorer:
             tile=self._tile,
             overlap=self._overlap,
             batch=self._batch,
-            threads=self._threads,
+            threads=self.threads,
             precision=self.precision,
         )
 

@@ -167,6 +167,8 @@ def test_steps_overlap(folder, tmp_path, desk, monkeypatch):
     """Three steps of 50 ms each take the time of one, not of three."""
 
     class Sleeper:
+        threads = 2
+
         def restore(self, picture, **options):
             time.sleep(0.05)
             return type("R", (), {"picture": picture, "report": report})
@@ -282,3 +284,11 @@ def test_messages_name_the_target_not_the_staging(desk, tmp_path, picture, netwo
     with pytest.raises(OutputError) as caught:
         steps.save(restored, desk)
     assert caught.value.message == f"{job.target} can't be written: no space left"
+
+
+def test_as_many_files_are_read_and_written_at_once_as_threads_were_allowed(desk):
+    network = restorer()
+    for threads, workers in ((1, 1), (3, 3), (64, 4)):
+        network.threads = threads
+        allowed = Pipeline(network, desk, threading.Event())
+        assert allowed._readers._max_workers == allowed._writers._max_workers == workers

@@ -100,7 +100,7 @@ def test_smaller_tiles_after_too_little_memory_are_told_the_same(scenes, monkeyp
 
     monkeypatch.setattr(Runway, "start", failing)
     made = told_restorer(tile=64, overlap=0, routing="2")
-    made._threads = 1
+    made.threads = 1
     report = made.restore(split_picture()).report
     assert report.notes
     assert all(torch.equal(scene, scenes[0]) for scene in scenes)
