@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from moce_cli.degradations import KINDS, Plan, SensorNoise, Strength, mix, needs_codec
 from moce_cli.training.checks import RecipeError
 from moce_cli.training.data import Damage
+from moce_cli.training.glints import with_glints
 from moce_cli.training.jitter import draw_jitter
 from moce_cli.training.layouts import FilePair, find_sets
 from moce_cli.training.looks import RGB, Look
@@ -107,7 +108,7 @@ class CleanSource:
         if not len(self.pictures):
             raise explain_empty(" and ".join(str(folder) for folder in data.clean), self.left_out)
         self._scenes = Scenes() if recipe.network.scene else None
-        self._jitter = data.color_jitter
+        self._jitter, self._glints = data.color_jitter, data.glints
         self._kernels = data.kernels
         self._damage = data.damage
         self._ends = np.cumsum([damage.share for damage in data.damage])
@@ -125,6 +126,7 @@ class CleanSource:
         top = left = MARGIN
         if needs_codec(plan):  # its grid of blocks shall fall anywhere
             top, left = (int(n) for n in rng.integers(2 * MARGIN + 1, size=2))
+        wide = with_glints(wide, self._glints, rng)
         jitter = draw_jitter(self._jitter, rng)
         wide = wide if jitter is None else jitter.bytes(wide)
         scene = self._scenes and self._scenes.draw(number, picture, plan, rng, jitter)

@@ -110,6 +110,7 @@ class Data:
         damage: what is done to them.
         kernels: a folder of measured blur kernels (`.npy`), for the kind `kernel`.
         color_jitter: chance that the tones of a clean picture are changed before its damage.
+        glints: chance that bright specks are put into a clean picture before its damage.
         root: the folder in which the standard sets lie.
         sets: those drawn from.
         memory_gb: of decoded pictures that may be kept in memory.
@@ -119,6 +120,7 @@ class Data:
     damage: tuple[Damage, ...] = ()
     kernels: Path | None = None
     color_jitter: float = 0.0
+    glints: float = 0.0
     root: Path | None = None
     sets: tuple[SetUse, ...] = ()
     memory_gb: float = 4.0
@@ -126,14 +128,15 @@ class Data:
     def __post_init__(self) -> None:
         check_number("memory_gb", self.memory_gb, 0)
         check_number("color_jitter", self.color_jitter, 0, 1)
+        check_number("glints", self.glints, 0, 1)
         if bool(self.clean) == bool(self.sets):
             raise RecipeError("needs either clean folders or [[data.set]] tables")
         if self.sets:
             if self.root is None:
                 raise RecipeError("lacks 'root', the folder in which the sets lie")
-            if self.damage or self.kernels or self.color_jitter:
+            if self.damage or self.kernels or self.color_jitter or self.glints:
                 raise RecipeError(
-                    "has standard sets, which take neither [[damage]] nor kernels nor color_jitter"
+                    "has standard sets, which take no [[damage]], kernels, color_jitter or glints"
                 )
             return
         if self.root is not None:
@@ -156,7 +159,7 @@ def data_from(table: Mapping[str, Any], damage: object, folder: Path) -> Data:
     Raises:
         RecipeError: a key or a value does not fit.
     """
-    keys = ("clean", "kernels", "color_jitter", "root", "set", "memory_gb")
+    keys = ("clean", "kernels", "color_jitter", "glints", "root", "set", "memory_gb")
     check_keys(table, keys, "[data]")
     mixtures = tuple(
         _damage(values, f"[[damage]] number {i}")
@@ -176,6 +179,7 @@ def data_from(table: Mapping[str, Any], damage: object, folder: Path) -> Data:
             damage=mixtures,
             kernels=_folder("kernels", table.get("kernels"), folder),
             color_jitter=table.get("color_jitter", 0.0),
+            glints=table.get("glints", 0.0),
             root=_folder("root", table.get("root"), folder),
             sets=tuple(sets),
             memory_gb=table.get("memory_gb", 4.0),

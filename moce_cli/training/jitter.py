@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from moce_cli.training.looks import RGB
 
-GREY, DARK, BRIGHT, FLAT = 0.2, 0.15, 0.15, 0.3
+GREY, DARK, BRIGHT, FLAT, PALE = 0.2, 0.15, 0.15, 0.3, 0.15
 """Chances that a changed picture loses all colour, that it becomes one of the night with bright
-lights left, or a bright one, and that it loses black, and white."""
+lights left, or a bright one, that it loses black, and white, or both and much of its colour."""
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 
 
@@ -67,6 +67,10 @@ def draw_jitter(probability: float, rng: np.random.Generator) -> Jitter | None:
         gamma = rng.uniform(1.6, 3)
     elif tone > 1 - BRIGHT:
         gamma = rng.uniform(0.4, 0.7)
+    if rng.random() < PALE:
+        saturation, black = float(rng.uniform(0, 0.5)), float(rng.uniform(0.08, 0.3))
+        gains = (red, green, blue)
+        return Jitter(float(gamma), gains, saturation, black, float(rng.uniform(0.75, 1)))
     return Jitter(
         gamma=float(gamma),
         gains=(red, green, blue),

@@ -6,7 +6,7 @@
     credits = "..."
     seed = 0
     [network]          preset, and fields of `MoCEIRConfig` that differ from it
-    [data]             clean = [folders], kernels = folder, color_jitter = chance;
+    [data]             clean = [folders], kernels = folder, color_jitter = chance, glints = chance;
                        or root = folder and [[data.set]]
     [[damage]]         share, kinds = { noise = [0, 50], jpeg = "usual", low = 2,
                                         blur = { range = [0.5, 2], probability = 0.5 } }
