@@ -1,6 +1,9 @@
 """`moce degrade --kinds`: what each kind of damage is, and where its model comes from."""
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 from moce_cli.degradations import KINDS
@@ -8,10 +11,11 @@ from moce_cli.degradations import KINDS
 ROOT = Path(__file__).parents[2]
 
 
-def test_every_kind_is_listed_with_strength_model_and_source(moce, monkeypatch):
-    monkeypatch.setenv("COLUMNS", "400")
-    seen = moce("degrade", "--kinds")
-    assert seen.exit_code == 0, seen.output
+def test_every_kind_is_listed_with_strength_model_and_source():
+    """In a process of its own: the console keeps the width that it first saw."""
+    command = [sys.executable, "-m", "moce_cli", "degrade", "--kinds"]
+    wide = os.environ | {"COLUMNS": "400"}
+    seen = subprocess.run(command, env=wide, capture_output=True, text=True, check=True)
     head, *lines = seen.stdout.splitlines()
     assert head.split() == ["kind", "strength", "usual", "model", "source"]
     for line, kind in zip(lines, KINDS.values(), strict=True):

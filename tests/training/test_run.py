@@ -88,6 +88,8 @@ def test_a_run_killed_by_the_system_is_resumed(tmp_path):
         import os, signal, sys
         sys.path[:0] = [{str(Path(__file__).parent)!r}]
         from pathlib import Path
+        import torch
+        torch.set_num_threads({torch.get_num_threads()})  # sums of others differ in the last bits
         from tiny_run import trainer
         from moce_cli.training import loop
         loop.STATE_SECONDS = 0.0
