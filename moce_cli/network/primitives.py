@@ -13,6 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from moce_cli.network.depthwise import depthwise_conv
+
 ROWS = 64
 """Rows that are brought into another precision, or go through a feed-forward, at once."""
 _NARROW = 16
@@ -52,6 +54,8 @@ class Conv2d(nn.Conv2d):
     def forward(self, input: Tensor) -> Tensor:
         """`(B, H, W, in_channels)` to `(B, H, W, out_channels)`."""
         x = input.permute(0, 3, 1, 2).to(self.weight.dtype)
+        if self.groups == self.in_channels > 1:
+            return depthwise_conv(x, self.weight, bias_of(self)).permute(0, 2, 3, 1)
         return super().forward(x).permute(0, 2, 3, 1)
 
 
@@ -97,8 +101,8 @@ def pointwise(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         x = x.to(weight.dtype)
     if _by_onednn(x, weight):
         return _convolved(x, weight, bias)
-    if bias is None:
-        return F.linear(x, weight)
+    if bias is None or torch.is_grad_enabled():  # one thread's float32 has no fast one to train by
+        return F.linear(x, weight, bias)
     return F.conv2d(x.permute(0, 3, 1, 2), weight[:, :, None, None], bias).permute(0, 2, 3, 1)
 
 
@@ -146,6 +150,5 @@ def filtered_parts(project: nn.Linear, filter: Conv2d, x: Tensor, parts: int) ->
     made: list[Tensor] = []
     for matrix, (kernel, bias) in zip(split(project), split(filter), strict=True):
         part = pointwise(x, *matrix).permute(0, 3, 1, 2)
-        part = F.conv2d(part, kernel, bias, padding=filter.padding, groups=len(kernel))
-        made.append(part.permute(0, 2, 3, 1))
+        made.append(depthwise_conv(part, kernel, bias).permute(0, 2, 3, 1))
     return made
