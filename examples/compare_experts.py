@@ -3,12 +3,13 @@
     python examples/compare_experts.py PICTURES --validation HELD_BACK -o FOLDER --minutes 12
 
 Equal time is processor time, taken from a few steps of each, so that other work on the machine
-does not count. Every variant begins from the same weights (`--warm-start`, of the paper's form);
-those whose experts bring the feed-forward begin with parts of its, and so from a worse start. All
-see the same crops of the damage of `examples/recipes/photo-xs.toml`. Then the middles of the
-held-back pictures are damaged by fixed rows of the suite and restored with the router's choice, and
-with each expert forced. A variant whose weights are already in FOLDER is not trained again;
-`--variants compare,dropout,spread` leaves the others out.
+does not count. Every variant begins from weights drawn by the seed, or with `--warm-start` from the
+same weights of the paper's form; those whose experts bring the feed-forward then begin with parts
+of its, and so from a worse start. With one seed all see the same crops of the damage of
+`examples/recipes/photo-xs.toml`. Then the middles of the held-back pictures are damaged by fixed
+rows of the suite and restored with the router's choice, and with each expert forced. With
+`--seeds 2` all is done twice and the means are compared. A variant whose weights are already in
+FOLDER is not trained again; `--variants compare,dropout,spread` leaves the others out.
 """
 
 from __future__ import annotations
@@ -20,8 +21,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from moce_cli.checkpoints import Checkpoint, build, load, save
-from moce_cli.network import MoCEIR, MoCEIRConfig, force
+from moce_cli.checkpoints import Checkpoint, ModelCard, build, load, save
+from moce_cli.network import PRESETS, MoCEIR, MoCEIRConfig, force
 from moce_cli.network.cost import forward_cost
 from moce_cli.psnr import batch_psnr
 from moce_cli.training.growing import can_grow, grow
@@ -101,10 +102,14 @@ def names(text: str) -> list[str]:
     return [name.strip() for name in text.split(",")]
 
 
-def begin(source: Checkpoint, target: MoCEIRConfig, path: Path) -> None:
-    """Write first weights of another shape: what fits is kept, the rest is new."""
-    torch.manual_seed(0)
+def begin(source: Checkpoint | None, target: MoCEIRConfig, path: Path, seed: int) -> None:
+    """Write first weights: drawn by the seed; with a source, what fits of its is kept."""
+    torch.manual_seed(seed)
     state = MoCEIR(target).state_dict()
+    if source is None:
+        card = ModelCard(path.stem, "0", "first weights", ("nothing yet",), "none", "Apache-2.0")
+        save(path, state, target, card)
+        return
     grown = source.state
     if target.expert_ffn:
         shape = replace(
@@ -123,17 +128,20 @@ def begin(source: Checkpoint, target: MoCEIRConfig, path: Path) -> None:
     save(path, state, target, card)
 
 
-def train(name: str, variant: Variant, args: argparse.Namespace, source: Checkpoint) -> Path:
+def train(
+    name: str, variant: Variant, seed: int, args: argparse.Namespace, source: Checkpoint | None
+) -> Path:
     """Train one variant, unless it was before; returns its weights."""
-    output = args.output / f"{name.replace(' ', '-')}.safetensors"
+    output = args.output / f"{name.replace(' ', '-')}-{seed}.safetensors"
     if output.exists():
         return output
     first = output.with_name(f"first-{output.name}")
-    begin(source, variant.network, first)
+    begin(source, variant.network, first, seed)
     recipe = with_data(load_recipe(RECIPE), [args.pictures])
     recipe: Recipe = replace(
         recipe,
         name=output.stem,
+        seed=seed,
         network=variant.network,
         loss=variant.loss,
         stages=(Stage(64, 16, 1.0),),
@@ -142,9 +150,8 @@ def train(name: str, variant: Variant, args: argparse.Namespace, source: Checkpo
         validation=None,
     )
     options = Options(
-        output=args.output / "calibration.safetensors",
+        output=output.with_name(f"calibration-{output.name}"),
         device=torch.device("cpu"),
-        precision="bf16",
         warm_start=first,
     )
     spent = Trainer(recipe, options).run().counters.cpu_seconds
@@ -155,10 +162,8 @@ def train(name: str, variant: Variant, args: argparse.Namespace, source: Checkpo
         optimiser=replace(recipe.optimiser, warmup_steps=min(50, steps // 10)),
     )
     ending = Trainer(recipe, replace(options, output=output)).run()
-    print(
-        f"{name}: {ending.counters.step} steps, {ending.counters.cpu_seconds / 60:.1f} CPU minutes",
-        flush=True,
-    )
+    spent = ending.counters.cpu_seconds / 60
+    print(f"{name}, seed {seed}: {ending.counters.step} steps, {spent:.1f} CPU min", flush=True)
     return output
 
 
@@ -186,9 +191,8 @@ def main() -> None:
     parser.add_argument("pictures", type=Path)
     parser.add_argument("--validation", type=Path, required=True)
     parser.add_argument("-o", "--output", type=Path, required=True)
-    parser.add_argument(
-        "--warm-start", type=Path, required=True, help="weights of the paper's form"
-    )
+    parser.add_argument("--warm-start", type=Path, help="weights of the paper's form, else none")
+    parser.add_argument("--seeds", type=int, default=1, help="how many times all is done")
     parser.add_argument("--minutes", type=float, default=12, help="of processor time each")
     parser.add_argument("--crop", type=int, default=128)
     parser.add_argument("--held-back", type=int, default=16)
@@ -197,25 +201,31 @@ def main() -> None:
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     args.output.mkdir(parents=True, exist_ok=True)
-    source = load(args.warm_start)
-    chosen = variants(source.config)
+    source = load(args.warm_start) if args.warm_start else None
+    # without a bias in the embedding no variant would learn darkness
+    base = source.config if source else replace(PRESETS["moce_ir_xs"], embed_bias=True)
+    chosen = variants(base)
     if args.variants:
         if unknown := [name for name in args.variants if name not in chosen]:
             parser.error(f"{unknown[0]!r} is no variant: {', '.join(chosen)} are")
         chosen = {name: chosen[name] for name in args.variants}
-    made = {name: train(name, variant, args, source) for name, variant in chosen.items()}
+    made = {
+        (name, seed): train(name, variant, seed, args, source)
+        for seed in range(args.seeds)
+        for name, variant in chosen.items()
+    }
     fixed = fixed_set(
         Validation((args.validation,), ROWS, args.held_back, args.crop, every_steps=1)
     )
-    tables = {}
-    for name, path in made.items():
+    tables: dict[str, list[np.ndarray]] = {name: [] for name in chosen}
+    for (name, seed), path in made.items():
         network = build(load(path))
         own, cost = scores(network, fixed)
         forced = {e: scores(network, fixed, e)[0].mean() for e in range(network.config.num_experts)}
-        tables[name] = own
+        tables[name].append(own)
         best = max(forced, key=lambda e: forced[e])
         rows = "  ".join(f"{value:.2f}" for value in own.mean(1))
-        print(f"{name}: {rows}", flush=True)
+        print(f"{name}, seed {seed}: {rows}", flush=True)
         print(
             f"    mean {own.mean():.3f} dB at {cost.mean():.3f} GMAC (by row "
             f"{cost.mean(1).min():.3f} to {cost.mean(1).max():.3f}); forced "
@@ -226,9 +236,14 @@ def main() -> None:
     reference = "compare" if "compare" in tables else next(iter(tables))
     print(f"difference to {reference!r}, mean over rows, and standard error over pictures")
     for name, own in tables.items():
-        difference = (own - tables[reference]).mean(0)
-        error = difference.std(ddof=1) / len(difference) ** 0.5
-        print(f"{name:10s} {difference.mean():+.3f} +- {error:.3f} dB   {chosen[name].what}")
+        each = [mine - theirs for mine, theirs in zip(own, tables[reference], strict=True)]
+        by_picture = np.mean(each, axis=0).mean(0)
+        error = by_picture.std(ddof=1) / len(by_picture) ** 0.5
+        seeds = "  ".join(f"{difference.mean():+.3f}" for difference in each)
+        print(
+            f"{name:10s} {np.mean(own):.3f} dB {by_picture.mean():+.3f} +- {error:.3f} dB "
+            f"(by seed {seeds})   {chosen[name].what}"
+        )
 
 
 if __name__ == "__main__":

@@ -4,7 +4,9 @@ import runpy
 from pathlib import Path
 
 import pytest
+import torch
 
+from moce_cli.checkpoints import load
 from moce_cli.network import PRESETS, MoCEIR
 from moce_cli.network.cost import forward_cost
 
@@ -25,6 +27,19 @@ def test_spread_experts_differ_more_at_nearly_the_same_mean_cost():
     spread, usual = expert_costs("spread"), expert_costs("compare")
     assert max(spread) / min(spread) > 1.5 * max(usual) / min(usual)
     assert sum(spread) == pytest.approx(sum(usual), rel=0.05)
+
+
+def first_weights(tmp_path, name, seed):
+    path = tmp_path / f"{name}-{seed}.safetensors"
+    SCRIPT["begin"](None, VARIANTS[name].network, path, seed)
+    return load(path).state
+
+
+def test_without_weights_to_start_from_the_seed_draws_them(tmp_path):
+    first, again = (first_weights(tmp_path, "compare", 0) for n in range(2))
+    other = first_weights(tmp_path, "compare", 1)
+    assert all(torch.equal(value, again[key]) for key, value in first.items())
+    assert not all(torch.equal(value, other[key]) for key, value in first.items())
 
 
 def test_variants_are_named_between_commas():
