@@ -60,7 +60,7 @@ class Variant:
 
 def variants(base: MoCEIRConfig) -> dict[str, Variant]:
     """What is compared, by name; `base` is the paper's form."""
-    paper = Loss(balance_weight=0.01, complexity_bias=True, router_gradient="none")
+    paper = Loss(balance_weight=0.01, complexity_bias=True, router_gradient="none", knee=1.0)
     ours = replace(paper, router_gradient="compare", cost_weight=0.005)
     wide = replace(base, expert_ffn=True)
     # the mean rank of four experts that run in inverse proportion to their size

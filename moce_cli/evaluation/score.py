@@ -24,6 +24,8 @@ from moce_cli.restoration import Report, Restorer
 Kind = Literal["input", "model", "opencv"]
 SHOWN_SIDE = 288
 """Pixels of the middles that a result keeps for the page."""
+SEEN_DB = 40.0
+"""Below this PSNR a difference may be seen; what lies above is no harm, whatever it was before."""
 INPUT = "input"
 """The way that does nothing: every other is compared with it."""
 
@@ -75,6 +77,8 @@ class WayResult:
     """A model's: every one that was met, the most frequent first."""
     least_psnr: float = math.nan
     """Of the worst picture."""
+    harmed: int = 0
+    """Pictures that came out worse than they went in, and below `SEEN_DB`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +155,7 @@ class _Record:
             saved_of_network=float(np.mean(self.saved)) if self.saved else None,
             settings=tuple(settings for settings, _ in self.settings.most_common()),
             least_psnr=min(psnrs),
+            harmed=sum(after < min(b, SEEN_DB) for after, b in zip(psnrs, before, strict=True)),
         )
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from moce_cli.evaluation.opencv import NOTHING
-from moce_cli.evaluation.score import RowResult, WayResult
+from moce_cli.evaluation.score import SEEN_DB, RowResult, WayResult
 from moce_cli.psnr import MOST_DB, mean_psnr
 
 EQUAL = "equal"
@@ -96,7 +96,7 @@ def score_table(results: Sequence[RowResult]) -> Table:
     with_filters = any(r.best_filter for r in results)
     with_lpips = any(way.scores.lpips is not None for r in results for way in r.ways)
     several = len({r.dataset for r in results}) > 1
-    measures = ["dB", "gain", "SSIM gaussian", "SSIM uniform"] + ["LPIPS"] * with_lpips
+    measures = ["dB", "gain", "harmed", "SSIM gaussian", "SSIM uniform"] + ["LPIPS"] * with_lpips
     headers = ["dataset"] * several + ["damage", "pictures", "input dB"]
     for name in models:
         prefix = f"{name} " if len(models) > 1 else ""
@@ -123,7 +123,7 @@ def _score_line(
     cells += [result.row, str(len(before.pictures)), decibels(before.scores.psnr)]
     models = result.of_kind("model")
     for way in models:
-        cells += [decibels(way.scores.psnr, way.psnr_error), signed(way.gain)]
+        cells += [decibels(way.scores.psnr, way.psnr_error), signed(way.gain), str(way.harmed)]
         cells += [similarity(way.scores.ssim_gaussian), similarity(way.scores.ssim_uniform)]
         if with_lpips:
             cells.append("" if way.scores.lpips is None else f"{way.scores.lpips:.4f}")
@@ -158,7 +158,7 @@ def _average_line(
         ways = [r.of_kind("model")[index] for r in damaged]
         gains = [way.gain for way in ways]
         cells += [decibels(mean_psnr(w.scores.psnr for w in ways))]
-        cells += [signed(None if None in gains else mean(gains))]
+        cells += [signed(None if None in gains else mean(gains)), str(sum(w.harmed for w in ways))]
         cells += [similarity(mean(w.scores.ssim_gaussian for w in ways))]
         cells += [similarity(mean(w.scores.ssim_uniform for w in ways))]
         if any(h.endswith("LPIPS") for h in headers):
@@ -172,7 +172,8 @@ def _average_line(
 def _notes(results: Sequence[RowResult], with_filters: bool) -> tuple[str, ...]:
     notes = [
         "PSNR of RGB in dB, mean over pictures ± its standard error; gain over the input; beside "
-        f"others an equal picture counts {MOST_DB:g} dB, and none counts more"
+        f"others an equal picture counts {MOST_DB:g} dB, and none counts more",
+        f"harmed: pictures that came out worse than they went in, and below {SEEN_DB:g} dB",
     ]
     for protocol in dict.fromkeys((r.dataset, r.protocol) for r in results):
         notes.append(f"{protocol[0]}: {protocol[1]}" if protocol[1] else protocol[0])
@@ -241,6 +242,7 @@ def _facts(result: RowResult, way: WayResult) -> dict[str, Any]:
         "psnr_equal": math.isinf(way.scores.psnr),
         "psnr_cap": MOST_DB,
         "psnr_least": number(way.least_psnr),
+        "harmed": way.harmed,
         "gain": number(way.gain),
         "gain_error": number(way.gain_error),
         "ssim_gaussian": number(way.scores.ssim_gaussian),

@@ -13,7 +13,12 @@ from moce_cli.network.cost import forward_cost, relative_complexity
 
 
 def restoration_loss(
-    restored: Tensor, clean: Tensor, frequency_weight: float = 0.1, knee: float = 0.0
+    restored: Tensor,
+    clean: Tensor,
+    frequency_weight: float = 0.1,
+    *,
+    degraded: Tensor | None = None,
+    knee: float = 0.0,
 ) -> Tensor:
     """L1 of the pixels plus weighted L1 of the unnormalised spectra, the mean over pictures.
 
@@ -21,20 +26,27 @@ def restoration_loss(
         restored: `(B, 3, H, W)`.
         clean: as restored.
         frequency_weight: weight of the mean over all real and imaginary parts.
-        knee: a picture's loss `x` counts as `knee * log(1 + x / knee)`: like `x` where it is small,
-            like its logarithm, as dB do, where it is large. Without one, darkness and haze outweigh
-            compression and blur. 0 is none.
+        degraded: as restored, what it was made from; needed with a knee.
+        knee: a picture counts by `1 / (1 + d / knee)`, where `d` is the loss of its damaged self:
+            half where that is the knee. Without one, darkness and haze outweigh compression and
+            blur. What came of a picture does not matter: the worst result counts in full, above
+            all that of a picture that was not damaged. 0 is none.
 
     Source: MoCE-IR, supplement.
     Differs: the authors' documented commands leave the second term off; the knee is ours.
     """
-    difference = restored - clean
+    each = _loss_of_each(restored - clean, frequency_weight)
+    if knee:
+        assert degraded is not None
+        each = each / (1 + _loss_of_each(degraded - clean, frequency_weight) / knee)
+    return each.mean()
+
+
+def _loss_of_each(difference: Tensor, frequency_weight: float) -> Tensor:
+    """`(B, 3, H, W)` to `(B,)`."""
     spectrum = torch.view_as_real(torch.fft.rfft2(difference))
     each = difference.abs().flatten(1).mean(dim=1)
-    each = each + frequency_weight * spectrum.abs().flatten(1).mean(dim=1)
-    if knee:
-        each = knee * torch.log1p(each / knee)
-    return each.mean()
+    return each + frequency_weight * spectrum.abs().flatten(1).mean(dim=1)
 
 
 def _squared_variation(values: Tensor) -> Tensor:

@@ -81,7 +81,11 @@ class Objective(nn.Module):
         with torch.autocast(degraded.device.type, torch_dtype(self.precision), enabled=lower):
             result = self.network.restore(degraded, scene=scene)
         restoration = restoration_loss(
-            result.restored.float(), clean, settings.frequency_weight, settings.knee
+            result.restored.float(),
+            clean,
+            settings.frequency_weight,
+            degraded=degraded,
+            knee=settings.knee,
         )
         balance = balance_loss(result.routing, list(self.get_buffer("complexities")))
         cost = cost_loss(result.routing, self.get_buffer("costs"))

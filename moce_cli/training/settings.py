@@ -83,7 +83,7 @@ class Loss:
 
     Attributes:
         frequency_weight: of the L1 between spectra.
-        knee: the loss from which on a picture's counts by its logarithm; 0 is none.
+        knee: the loss of a damaged picture at which it counts half; 0 is none.
         balance_weight: of the auxiliary loss that spreads work over experts.
         complexity_bias: that loss favours cheap experts.
         cost_weight: of the expected cost of the routing.

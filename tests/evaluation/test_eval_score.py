@@ -12,8 +12,8 @@ from eval_files import clean_folder, noise, pair_folder, restorer
 from moce_cli.errors import InputError
 from moce_cli.evaluation import find_rows, opencv, suite_rows
 from moce_cli.evaluation.datasets import Row, Sample, unit
-from moce_cli.evaluation.metrics import measure
-from moce_cli.evaluation.score import INPUT, score_row
+from moce_cli.evaluation.metrics import Scores, measure
+from moce_cli.evaluation.score import INPUT, SEEN_DB, _Record, score_row
 from moce_cli.evaluation.tables import Table, score_csv, score_objects, score_table
 from moce_cli.psnr import psnr
 
@@ -38,6 +38,31 @@ def test_a_model_that_does_nothing_scores_what_the_input_scores(row):
     assert before.psnr_error == pytest.approx(np.std(expected, ddof=1) / math.sqrt(3))
     assert before.least_psnr == pytest.approx(min(expected))
     assert result.megapixels == pytest.approx(3 * 48 * 64 / 1e6)
+
+
+def test_harmed_are_pictures_made_worse_to_an_eye(row):
+    idle, random = restorer(identity=True), restorer()
+    kept, changed = score_row(row, [("idle", idle), ("random", random)]).ways[1:]
+    assert kept.harmed == 0
+    before = [scores.psnr for _, scores in kept.pictures]
+    worse = [
+        after.psnr < b and after.psnr < SEEN_DB
+        for (_, after), b in zip(changed.pictures, before, strict=True)
+    ]
+    assert changed.harmed == sum(worse) > 0
+
+
+def test_of_undamaged_pictures_those_are_harmed_that_changed_visibly(tmp_path):
+    clean = suite_rows(clean_folder(tmp_path, 2), ["undamaged"])[0]
+    ways = score_row(clean, [("random", restorer()), ("idle", restorer(identity=True))]).ways
+    assert [way.harmed for way in ways] == [0, 2, 0]
+    slight = _Record("slight", "model", pictures=[("a", scored(40.1)), ("b", scored(39.9))])
+    equal = _Record(INPUT, "input", pictures=[("a", scored(math.inf)), ("b", scored(math.inf))])
+    assert slight.result(equal, 1.0).harmed == 1
+
+
+def scored(psnr):
+    return Scores(psnr, 1.0, 1.0)
 
 
 def test_eight_bits_or_floats(row):

@@ -146,22 +146,31 @@ def test_the_spectrum_counts_in_the_loss():
     assert restoration_loss(waves, clean, 0.1) > 1.5 * restoration_loss(flat, clean, 0.1)
 
 
-def test_with_a_knee_small_losses_count_as_they_are_and_large_ones_by_their_logarithm():
+def test_with_a_knee_a_picture_counts_half_where_its_damage_is_as_bad():
     clean = torch.zeros(1, 3, 16, 16)
 
-    def loss(error, knee):
-        return float(restoration_loss(clean + error, clean, 0.0, knee))
+    def loss(damage, knee):
+        of = {"degraded": clean + damage, "knee": knee}
+        return float(restoration_loss(clean + 0.3, clean, 0.0, **of))
 
-    assert loss(1e-4, 0.1) == pytest.approx(1e-4, rel=1e-2)
-    assert loss(0.8, 0.001) - loss(0.4, 0.001) == pytest.approx(0.001 * np.log(2), rel=1e-2)
-    assert loss(0.4, 0.0) == pytest.approx(0.4)
+    assert loss(0.0, 0.1) == pytest.approx(0.3)
+    assert loss(0.1, 0.1) == pytest.approx(0.15)
+    assert loss(0.9, 0.1) == pytest.approx(0.03)
+    assert loss(0.9, 0.0) == pytest.approx(0.3)
 
 
-def test_a_knee_is_of_each_picture_and_draws_less_toward_the_worst():
+def test_a_knee_is_of_each_picture_and_what_was_made_worse_counts_in_full():
     clean = torch.zeros(2, 3, 16, 16)
-    restored = torch.stack((clean[0] + 0.01, clean[1] + 0.5)).requires_grad_()
-    restoration_loss(restored, clean, 0.0, 0.1).backward()
-    slight, heavy = restored.grad.abs().mean(dim=(1, 2, 3))
-    assert slight / heavy == pytest.approx(6 / 1.1, rel=1e-3)
-    alone = [restoration_loss(one[None], clean[:1], 0.0, 0.1).item() for one in restored]
-    assert restoration_loss(restored, clean, 0.0, 0.1).item() == pytest.approx(np.mean(alone))
+    degraded = torch.stack((clean[0], clean[1] + 0.5))
+    restored = (clean + 0.4).requires_grad_()  # both as far off, the first by our doing
+    restoration_loss(restored, clean, 0.0, degraded=degraded, knee=0.1).backward()
+    harmed, helped = restored.grad.abs().mean(dim=(1, 2, 3))
+    assert harmed / helped == pytest.approx(6, rel=1e-3)
+    alone = [
+        restoration_loss(
+            restored[i : i + 1], clean[:1], 0.1, degraded=degraded[i : i + 1], knee=0.1
+        )
+        for i in range(2)
+    ]
+    both = restoration_loss(restored, clean, 0.1, degraded=degraded, knee=0.1)
+    assert both.item() == pytest.approx(np.mean([one.item() for one in alone]))
