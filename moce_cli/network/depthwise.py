@@ -27,7 +27,7 @@ def depthwise_conv(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         dtype = torch.get_autocast_dtype("cpu")
         x, weight = x.to(dtype), weight.to(dtype)
         bias = None if bias is None else bias.to(dtype)
-    return _Strips.apply(x, weight, bias)  # pyright: ignore[reportReturnType]  # torch says Any
+    return _Strips.apply(x, weight, bias)  # pyright: ignore[reportReturnType] -- torch types it as anything
 
 
 def _pays(x: Tensor, weight: Tensor) -> bool:
