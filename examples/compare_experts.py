@@ -3,9 +3,9 @@
     python examples/compare_experts.py PICTURES --validation HELD_BACK -o FOLDER --minutes 12
 
 Equal time is processor time, taken from a few steps of each, so that other work on the machine
-does not count. Every variant begins from weights drawn by the seed, or with `--warm-start` from the
-same weights of the paper's form; those whose experts bring the feed-forward then begin with parts
-of its, and so from a worse start. With one seed all see the same crops of the damage of
+does not count. Every variant begins from weights drawn by the seed; with `--warm-start` only the
+decoder's blocks are new, where the experts are, and all else is that of trained weights: no variant
+is ahead, and all get somewhere. With one seed all see the same crops of the damage of
 `examples/recipes/photo-xs.toml`. Then the middles of the held-back pictures are damaged by fixed
 rows of the suite and restored with the router's choice, and with each expert forced. With
 `--seeds 2` all is done twice and the means are compared. A variant whose weights are already in
@@ -25,7 +25,6 @@ from moce_cli.checkpoints import Checkpoint, ModelCard, build, load, save
 from moce_cli.network import PRESETS, MoCEIR, MoCEIRConfig, force
 from moce_cli.network.cost import forward_cost
 from moce_cli.psnr import batch_psnr
-from moce_cli.training.growing import can_grow, grow
 from moce_cli.training.loop import Trainer
 from moce_cli.training.options import Options
 from moce_cli.training.recipe import Recipe, load_recipe, with_data
@@ -103,28 +102,14 @@ def names(text: str) -> list[str]:
 
 
 def begin(source: Checkpoint | None, target: MoCEIRConfig, path: Path, seed: int) -> None:
-    """Write first weights: drawn by the seed; with a source, what fits of its is kept."""
+    """Write first weights, drawn by the seed; with a source, all outside the decoder is its."""
     torch.manual_seed(seed)
     state = MoCEIR(target).state_dict()
-    if source is None:
-        card = ModelCard(path.stem, "0", "first weights", ("nothing yet",), "none", "Apache-2.0")
-        save(path, state, target, card)
-        return
-    grown = source.state
-    if target.expert_ffn:
-        shape = replace(
-            source.config,
-            expert_ffn=True,
-            num_experts=target.num_experts,
-            rank_divisors=target.rank_divisors,
-            expert_windows=target.expert_windows,
-        )
-        grown = grow(source.state, shape)
-        assert can_grow(source.config, target) or shape == target
-    for name, value in grown.items():
-        if name in state and state[name].shape == value.shape:
-            state[name] = value.float()
-    card = replace(source.card, name=path.stem, facts={})
+    if source is not None:
+        kept = {k: v.float() for k, v in source.state.items() if not k.startswith("decoder.")}
+        assert all(state[name].shape == value.shape for name, value in kept.items())
+        state |= kept
+    card = ModelCard(path.stem, "0", "first weights", ("nothing yet",), "none", "Apache-2.0")
     save(path, state, target, card)
 
 
@@ -144,7 +129,7 @@ def train(
         seed=seed,
         network=variant.network,
         loss=variant.loss,
-        stages=(Stage(64, 16, 1.0),),
+        stages=(Stage(64, 8, 1.0),),
         budget=Budget(steps=CALIBRATION),
         optimiser=replace(recipe.optimiser, learning_rate=5e-4, warmup_steps=1, ema=0.98),
         validation=None,
@@ -191,7 +176,7 @@ def main() -> None:
     parser.add_argument("pictures", type=Path)
     parser.add_argument("--validation", type=Path, required=True)
     parser.add_argument("-o", "--output", type=Path, required=True)
-    parser.add_argument("--warm-start", type=Path, help="weights of the paper's form, else none")
+    parser.add_argument("--warm-start", type=Path, help="weights of all but the decoder")
     parser.add_argument("--seeds", type=int, default=1, help="how many times all is done")
     parser.add_argument("--minutes", type=float, default=12, help="of processor time each")
     parser.add_argument("--crop", type=int, default=128)
@@ -203,8 +188,8 @@ def main() -> None:
     args.output.mkdir(parents=True, exist_ok=True)
     source = load(args.warm_start) if args.warm_start else None
     # without a bias in the embedding no variant would learn darkness
-    base = source.config if source else replace(PRESETS["moce_ir_xs"], embed_bias=True)
-    chosen = variants(base)
+    base = replace(PRESETS["moce_ir_xs"], embed_bias=True)
+    chosen = variants(replace(source.config, expert_ffn=False) if source else base)
     if args.variants:
         if unknown := [name for name in args.variants if name not in chosen]:
             parser.error(f"{unknown[0]!r} is no variant: {', '.join(chosen)} are")

@@ -29,10 +29,10 @@ def test_spread_experts_differ_more_at_nearly_the_same_mean_cost():
     assert sum(spread) == pytest.approx(sum(usual), rel=0.05)
 
 
-def first_weights(tmp_path, name, seed):
+def first_weights(tmp_path, name, seed, *, whole=False):
     path = tmp_path / f"{name}-{seed}.safetensors"
     SCRIPT["begin"](None, VARIANTS[name].network, path, seed)
-    return load(path).state
+    return load(path) if whole else load(path).state
 
 
 def test_without_weights_to_start_from_the_seed_draws_them(tmp_path):
@@ -40,6 +40,17 @@ def test_without_weights_to_start_from_the_seed_draws_them(tmp_path):
     other = first_weights(tmp_path, "compare", 1)
     assert all(torch.equal(value, again[key]) for key, value in first.items())
     assert not all(torch.equal(value, other[key]) for key, value in first.items())
+
+
+@pytest.mark.parametrize("name", ["paper", "spread", "single"])
+def test_from_other_weights_all_but_the_decoder_is_kept(tmp_path, name):
+    source = first_weights(tmp_path, "compare", 0, whole=True)
+    path = tmp_path / "warm.safetensors"
+    SCRIPT["begin"](source, VARIANTS[name].network, path, 1)
+    warm, drawn = load(path).state, first_weights(tmp_path, name, 1)
+    for key, value in warm.items():
+        origin = drawn if key.startswith("decoder.") else source.state
+        assert torch.equal(value, origin[key]), key
 
 
 def test_variants_are_named_between_commas():
