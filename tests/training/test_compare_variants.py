@@ -1,6 +1,7 @@
-"""The variants of examples/compare_experts.py are what they are said to be."""
+"""What examples/compare_experts.py and compare_shapes.py compare is what it is said to be."""
 
 import runpy
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -55,3 +56,19 @@ def test_from_other_weights_all_but_the_decoder_is_kept(tmp_path, name):
 
 def test_variants_are_named_between_commas():
     assert SCRIPT["names"]("compare, no bias,spread") == ["compare", "no bias", "spread"]
+
+
+SHAPES = runpy.run_path(str(Path(__file__).parents[2] / "examples" / "compare_shapes.py"))
+
+
+@pytest.mark.parametrize("name", SHAPES["shapes"]())
+def test_every_shape_can_be_built_and_takes_as_many_pixels_a_step(name):
+    shape = SHAPES["shapes"]()[name]
+    MoCEIR(shape.network)
+    pixels = shape.batch * shape.crop**2
+    assert pixels == (1 if name == "half batch" else 2) * 4 * 64**2
+
+
+def test_costs_are_measured_for_each_network():
+    tiny = replace(PRESETS["moce_ir_xs"], width=8)
+    assert SHAPES["costs"]({"tiny": MoCEIR(tiny).eval()})["tiny"] > 0
