@@ -114,7 +114,7 @@ def train(
     target = output or Path(f"{chosen.name}.safetensors")
     if target.suffix != ".safetensors":
         raise UsageError(f"{target} is no weights file", "end its name in .safetensors")
-    for path in (target, state_path(target)):
+    for path in (target, state_path(target), *_beside(target)):
         if path.exists() and not (resume or overwrite or measure_data):
             raise OutputExistsError(
                 f"{path} exists", "to go on: --resume; to begin anew: --overwrite"
@@ -152,15 +152,16 @@ def train(
             in_parts=parts,
         )
         stop = Stop()
-        with Bar(chosen, hidden=quiet or not place.is_first) as bar, stop.listening():
+        with Bar(chosen, hidden=quiet or not place.is_first) as bar:
             trainer = Trainer(chosen, settings, place, watch=bar.update, stop=stop.asked)
             if place.is_first:
                 _say_what_was_left_out(trainer.sampler)
-            if measure_data is not None:
-                _measure(trainer, measure_data)
-                return
             try:
-                ending = trainer.run()
+                with stop.listening():
+                    if measure_data is not None:
+                        _measure(trainer, measure_data, stop)
+                        return
+                    ending = trainer.run()
             except TrainingError:
                 if place.is_first:
                     _draw(target)
@@ -173,12 +174,19 @@ def train(
 
 
 def _workers(wanted: int | None, device_type: str) -> int:
-    """Processes that prepare batches: one beside a CPU that trains, all cores but one otherwise."""
+    """Processes that prepare a process's batches.
+
+    One beside a CPU that trains alone and none where several do, as each has a core; beside GPUs
+    all cores but theirs, shared out.
+    """
     from moce_cli.runtime import usable_cores
 
     if wanted is not None:
         return wanted
-    return 1 if device_type == "cpu" else max(1, usable_cores() - 1)
+    here = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    if device_type == "cpu":
+        return 1 if here == 1 else 0
+    return max(1, usable_cores() // here - 1)
 
 
 def _say_what_was_left_out(sampler: Sampler) -> None:
@@ -186,20 +194,36 @@ def _say_what_was_left_out(sampler: Sampler) -> None:
         console.warn(f"{one.path} is left out: {one.why}")
 
 
-def _measure(trainer: Any, seconds: float) -> None:  # noqa: ANN401 -- a Trainer; torch is late
-    from moce_cli.training.sampling import measure_rate
+def _measure(trainer: Any, seconds: float, stop: Stop) -> None:  # noqa: ANN401 -- a Trainer; torch is late
+    from moce_cli.training.rate import measure_rate
 
-    rate = measure_rate(trainer.sampler, trainer.options.device, trainer.options.workers, seconds)
+    settings = trainer.options
+    rate = measure_rate(
+        trainer.sampler, settings.device, settings.workers, seconds, stop=stop.asked
+    )
     console.result(f"{rate:.0f} crops a second")
+    if stop.asked():
+        raise typer.Exit(INTERRUPTED)
+
+
+def _beside(output: Path) -> tuple[Path, Path, Path]:
+    """The record, the plot and the checksum of some weights."""
+    stem = output.name.removesuffix(".safetensors")
+    record, plot = (output.with_name(stem + end) for end in (".jsonl", ".png"))
+    return record, plot, output.with_name(output.name + ".sha256")
 
 
 def _draw(output: Path) -> tuple[Path, Path | None]:
     """The record beside the weights, and the plot of it if one was drawn."""
+    from moce_cli.errors import OutputError
     from moce_cli.training.record import plot
 
-    stem = output.name.removesuffix(".safetensors")
-    record, picture = (output.with_name(stem + end) for end in (".jsonl", ".png"))
-    return record, picture if plot(record, picture) else None
+    record, picture, _ = _beside(output)
+    try:
+        return record, picture if plot(record, picture) else None
+    except OutputError as error:
+        console.warn(f"no plot: {error.message}")
+        return record, None
 
 
 def _conclude(ending: Ending, *, as_json: bool) -> None:

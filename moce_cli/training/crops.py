@@ -62,6 +62,8 @@ class Crop:
 class Source(Protocol):
     """What crops are drawn from."""
 
+    pictures: Pictures
+    """What is drawn from."""
     left_out: list[LeftOut]
     """Pictures that are not drawn from: unreadable, too small, of a test set, or measured on."""
 

@@ -7,7 +7,6 @@ import logging
 import math
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -15,19 +14,19 @@ from torch import nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from moce_cli.degradations import KINDS
-from moce_cli.errors import MoceError, OutputError, UsageError
+from moce_cli.errors import MoceError
 from moce_cli.network import MoCEIR
 from moce_cli.training import parts, schedule, weights
 from moce_cli.training.compiling import compile_blocks
 from moce_cli.training.distributed import Place, agree, all_agree, share_gradients
+from moce_cli.training.keeping import Keeper
 from moce_cli.training.objective import Losses, Objective
 from moce_cli.training.options import Ending, Options
 from moce_cli.training.recipe import Recipe
 from moce_cli.training.record import Record
 from moce_cli.training.sampling import Batch, Sampler, finish, loader
 from moce_cli.training.scenes import filled
-from moce_cli.training.settings import Budget
-from moce_cli.training.state import Counters, State, state_path
+from moce_cli.training.state import Counters, State, settings_of, state_path
 from moce_cli.training.validate import FixedSet, fixed_set
 from moce_cli.training.watch import Clock, Moment, Window
 
@@ -86,7 +85,7 @@ class Trainer:
             fused=device.type in ("cuda", "cpu"),
         )
         self.state = State(recipe.network, objective, self.average, optimiser, counters)
-        self.state.recipe = repr(replace(recipe, budget=Budget(minutes=1.0), validation=None))
+        self.state.recipe = settings_of(recipe)
         if options.resume:
             self.state.load(state_path(options.output))
         if options.compiled:
@@ -98,6 +97,8 @@ class Trainer:
             world_size=self.place.world_size,
             on_device=device.type != "cpu",
         )
+        self.state.take_pictures(self.sampler.fingerprint())
+        self.keeper = Keeper(self.state, recipe, options)
         self.validation: FixedSet | None = None
         if recipe.validation is not None and self.place.is_first:
             self.validation = fixed_set(recipe.validation)
@@ -110,19 +111,22 @@ class Trainer:
     def run(self) -> Ending:
         """Train until the budget is spent or a stop is asked for; leaves weights and state.
 
+        Where a resumed run's budget was spent before, nothing is done.
+
         Raises:
-            UsageError: the budget is spent before the first step.
             TrainingError: ten steps in a row had a loss or gradient that was not finite.
             OutputError: the weights can't be written at the end.
         """
         first = self.place.is_first
         clock = Clock(self.counters, self.place.world_size)
         if self._spent(clock) >= 1:
-            raise UsageError(
-                f"the budget is spent: this run has taken {self.counters.steps_here} steps in "
-                f"{self.counters.seconds / 60:.1f} minutes",
-                "give more --steps or --minutes",
+            log.warning(
+                "nothing to do: the budget was spent before, %d steps in %.1f minutes; "
+                "to go on, give more --steps or --minutes",
+                self.counters.steps_here,
+                self.counters.seconds / 60,
             )
+            return Ending(self.options.output, self.counters, self.state.psnr, stopped=False)
         kept = self.counters.step if self.options.resume else None
         record = Record(self._beside(".jsonl"), kept) if first else None
         window = Window()
@@ -145,8 +149,8 @@ class Trainer:
                 window = Window()
             measures = record and self.validation and self._is_due(measured_at)
             began = time.monotonic()
-            if first and (measures or clock.since_saved() > STATE_SECONDS):
-                self._keep()
+            is_due = measures or clock.since_saved() > STATE_SECONDS
+            if first and is_due and self.keeper.keep():
                 clock.saved()
             if record and measures:
                 self._measure(record)
@@ -160,10 +164,9 @@ class Trainer:
         pieces: tuple[Path, ...] = ()
         if record:
             if self.validation and (measured_step != self.counters.step or not self.state.psnr):
-                self._keep()
+                self.keeper.keep()
                 self._measure(record)
-            self.state.save(state_path(self.options.output))
-            self._write()
+            self.keeper.finish()
             if self.options.in_parts:
                 pieces = tuple(parts.split(self.options.output))
         return Ending(self.options.output, self.counters, self.state.psnr, stopped, pieces)
@@ -248,9 +251,8 @@ class Trainer:
         counters.skipped_in_a_row += 1
         log.warning("step %d was skipped: its loss or gradient is not finite", counters.step)
         if counters.skipped_in_a_row >= MOST_SKIPPED:
-            counters.skipped_in_a_row = 0  # whoever resumes has changed something
             if self.place.is_first:
-                self._keep()
+                self.keeper.keep()  # unless there is something of before
             raise TrainingError(
                 f"the loss was not finite {MOST_SKIPPED} times in a row, up to step "
                 f"{counters.step}; the weights and the state of before are kept",
@@ -270,23 +272,5 @@ class Trainer:
         measured = self.validation.measure(self.average)
         record.add(kind="validation", step=self.counters.step, psnr=measured)
         self.state.psnr = {row: value for row, value in measured.items() if math.isfinite(value)}
+        self.state.psnr_step = self.counters.step
         log.info("step %d: %s", self.counters.step, self.state.psnr)
-
-    def _keep(self) -> None:
-        """Write the state; a full disk keeps the old one and does not end the run."""
-        try:
-            self.state.save(state_path(self.options.output))
-            self._write()
-        except OutputError as error:
-            log.warning("%s; the run goes on, with the state that was kept before", error.message)
-
-    def _write(self) -> None:
-        weights.write(
-            self.options.output,
-            self.average if self.recipe.optimiser.ema else self.objective.network,
-            self.recipe,
-            self.counters,
-            self.options.device,
-            self.state.psnr,
-            half=self.options.half,
-        )

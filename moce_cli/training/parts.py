@@ -25,15 +25,16 @@ def split(path: Path, most_bytes: int = MOST_BYTES) -> list[Path]:
     content = path.read_bytes()
     count = max(1, -(-len(content) // most_bytes))
     digest = hashlib.sha256(content).hexdigest()[:12]
-    for old in path.parent.iterdir():
-        if (match := _NAME.fullmatch(old.name)) and match["stem"] == path.name:
-            old.unlink()
     parts: list[Path] = []
     for i in range(count):
         part = path.with_name(f"{path.name}.part-{i + 1}-of-{count}-{digest}")
         piece = content[i * most_bytes : (i + 1) * most_bytes]
         write_whole(part, lambda beside, piece=piece: beside.write_bytes(piece), overwrite=True)
         parts.append(part)
+    for old in path.parent.iterdir():  # only now: a full disk leaves those of before
+        match = _NAME.fullmatch(old.name)
+        if match and match["stem"] == path.name and old not in parts:
+            old.unlink()
     return parts
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import multiprocessing
 import signal
-import time
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -102,6 +102,12 @@ class Sampler:
         self.source = source_of(recipe, known.refuse)
         self.left_out: list[LeftOut] = self.source.left_out
         self._stage: int | None = None
+
+    def fingerprint(self) -> str:
+        """A digest of the pictures' names and sizes in their order, wherever they lie."""
+        pictures = self.source.pictures
+        lines = [f"{path.name} {pictures.sizes[path]}" for path in pictures.paths]
+        return hashlib.sha256("\n".join(lines).encode(errors="surrogateescape")).hexdigest()
 
     def set_stage(self, number: int) -> None:
         """Take crop and batch from this stage from now on, whatever the step."""
@@ -260,27 +266,6 @@ def loader(
         if isinstance(batch, MoceError):
             raise batch
         yield batch
-
-
-def measure_rate(sampler: Sampler, device: torch.device, workers: int, seconds: float) -> float:
-    """Crops a second that come ready on the device, after the first batch of every worker.
-
-    Args:
-        sampler: draws them, in its stage.
-        device: where `finish` brings them.
-        workers: as for `loader`.
-        seconds: how long to measure.
-    """
-    batches = loader(sampler, 0, None, workers)
-    for _ in range(max(workers, 1)):
-        finish(next(batches), device)
-    crops, begun = 0, time.monotonic()
-    while (spent := time.monotonic() - begun) < seconds or not crops:
-        _, clean = finish(next(batches), device)
-        crops += len(clean)
-        if device.type == "cuda":
-            torch.cuda.synchronize(device)
-    return crops / spent
 
 
 class _Batches(Dataset[Any]):

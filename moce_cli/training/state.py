@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import pickle
 import warnings
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,10 @@ from torch.optim import Optimizer
 
 from moce_cli.checkpoints.atomic import write_whole
 from moce_cli.errors import InputError, WeightsError
-from moce_cli.network import MoCEIRConfig
+from moce_cli.network import MoCEIR, MoCEIRConfig
+from moce_cli.training.objective import Objective
+from moce_cli.training.recipe import Recipe
+from moce_cli.training.settings import Budget
 
 log = logging.getLogger(__name__)
 
@@ -58,14 +62,23 @@ class State:
     """The parts that are kept, by reference."""
 
     config: MoCEIRConfig
-    objective: nn.Module
+    objective: Objective
     average: nn.Module
     optimiser: Optimizer
     counters: Counters = field(default_factory=Counters)
     psnr: dict[str, float] = field(default_factory=dict[str, float])
     """The last validation, by row."""
+    psnr_step: int = 0
+    """When that was."""
     recipe: str = ""
-    """All of the recipe but its budget, to tell when another one goes on."""
+    """Its settings, to tell when another one goes on."""
+    pictures: str = ""
+    """A digest of what is drawn from, to tell when that is other pictures; none was taken yet."""
+
+    @property
+    def network(self) -> MoCEIR:
+        """What is trained, not averaged."""
+        return self.objective.network
 
     def save(self, path: Path) -> None:
         """Write beside the place, then rename: the old state stays until the new one is whole.
@@ -80,7 +93,9 @@ class State:
             "average": plain_names(self.average.state_dict()),
             "optimiser": self.optimiser.state_dict(),
             "psnr": self.psnr,
+            "psnr_step": self.psnr_step,
             "recipe": self.recipe,
+            "pictures": self.pictures,
             "counters": {
                 name: getattr(self.counters, name) for name in Counters.__dataclass_fields__
             },
@@ -123,7 +138,9 @@ class State:
                 log.warning(
                     "%s was begun with another recipe; it goes on with this one's settings", path
                 )
+            self.pictures = str(content.get("pictures", ""))
             self.psnr = dict(content["psnr"])
+            self.psnr_step = int(content.get("psnr_step", 0))
         except (
             OSError,
             RuntimeError,
@@ -137,12 +154,33 @@ class State:
             raise InputError(f"{path} is damaged: {reason}", "start anew without --resume") from e
         self.counters = counters
 
+    def take_pictures(self, digest: str) -> None:
+        """Say what is drawn from; a state that was loaded may be of other pictures."""
+        if self.pictures not in ("", digest):
+            log.warning(
+                "it was begun with other pictures; what comes now is drawn from those that are here"
+            )
+        self.pictures = digest
+
+
+def settings_of(recipe: Recipe) -> str:
+    """What decides how a recipe trains, but for its budget and where its pictures lie."""
+    data, here = recipe.data, Path()
+    return repr(
+        replace(
+            recipe,
+            data=replace(data, clean=data.clean and (here,), root=data.root and here),
+            optimiser=replace(recipe.optimiser, warmup_steps=0),  # a short budget shortens it
+            budget=Budget(minutes=1.0),
+            validation=None,
+        )
+    )
+
 
 def _write(content: dict[str, Any], part: Path) -> None:
-    try:
-        torch.save(content, part)
-    except RuntimeError as error:  # torch's own writer hides the reason
-        raise OSError(f"{str(error).splitlines()[0]}") from error
+    whole = io.BytesIO()  # torch's own writer hides why a file can't be written
+    torch.save(content, whole)
+    part.write_bytes(whole.getvalue())
 
 
 def plain_names(state: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -76,11 +76,20 @@ def write(
     recipe: Recipe,
     counters: Counters,
     device: torch.device,
-    psnr: Mapping[str, float],
+    validation: tuple[Mapping[str, float], int],
     *,
     half: bool,
 ) -> None:
     """Write a weights file with its model card, and its checksum beside it.
+
+    Args:
+        path: the file.
+        network: its values.
+        recipe: what it was trained by.
+        counters: what it has cost.
+        device: what it was trained on.
+        validation: PSNR in dB by row, and after which step that was measured.
+        half: 16-bit values.
 
     Raises:
         OutputError: it can't be written.
@@ -100,8 +109,11 @@ def write(
         facts["warm_started_at_step"] = counters.started_at
     if counters.skipped:
         facts["skipped_steps"] = counters.skipped
+    psnr, measured_at = validation
     if psnr:
         facts["validation_psnr_db"] = {row: round(value, 3) for row, value in psnr.items()}
+        if measured_at != counters.step:
+            facts["validation_step"] = measured_at
     card = ModelCard(
         name=recipe.name,
         version=str(counters.step),

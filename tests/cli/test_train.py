@@ -11,6 +11,8 @@ import pytest
 from PIL import Image
 from tiny_run import write_recipe
 
+from moce_cli.cli.train import _workers
+
 
 @pytest.fixture
 def train(moce, tmp_path, monkeypatch):
@@ -55,6 +57,35 @@ def test_what_is_there_is_not_trained_over(train, tmp_path):
     assert "to go on: --resume" in seen.stderr
     assert (tmp_path / "tiny.safetensors").read_bytes() == before
     assert train("--steps", 2, "--overwrite").exit_code == 0
+
+
+@pytest.mark.parametrize("name", ["tiny.png", "tiny.jsonl", "tiny.safetensors.sha256"])
+def test_nor_is_anothers_file_that_has_the_name_of_what_it_writes_beside(train, tmp_path, name):
+    (tmp_path / name).write_text("mine")
+    seen = train("--steps", 2)
+    assert seen.exit_code == 6
+    assert f"{name} exists" in seen.stderr
+    assert (tmp_path / name).read_text() == "mine"
+    assert not (tmp_path / "tiny.safetensors").exists()
+
+
+def test_a_plot_that_cannot_be_written_costs_nothing_else(train, tmp_path):
+    (tmp_path / "tiny.png").mkdir()
+    seen = train("--steps", 2, "--json", "--overwrite")
+    assert seen.exit_code == 0, seen.output
+    assert "no plot: tiny.png cannot be written" in seen.stderr
+    assert json.loads(seen.stdout)["plot"] is None
+
+
+@pytest.mark.parametrize(
+    ("device", "processes", "workers"),
+    [("cpu", 1, 1), ("cpu", 2, 0), ("cuda", 1, 15), ("cuda", 4, 3), ("cuda", 16, 1)],
+)
+def test_cores_are_shared_out_among_processes(monkeypatch, device, processes, workers):
+    monkeypatch.setattr("moce_cli.runtime.usable_cores", lambda: 16)
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", str(processes))
+    assert _workers(None, device) == workers
+    assert _workers(7, device) == 7
 
 
 def test_resume_goes_on(train):

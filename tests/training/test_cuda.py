@@ -15,8 +15,9 @@ from moce_cli.training import loop
 from moce_cli.training.data import Damage, Ingredient
 from moce_cli.training.loop import Trainer
 from moce_cli.training.options import Options
+from moce_cli.training.rate import measure_rate
 from moce_cli.training.recipe import load_recipe, with_data
-from moce_cli.training.sampling import Sampler, finish, measure_rate
+from moce_cli.training.sampling import Sampler, finish
 
 pytestmark = [
     pytest.mark.gpu,

@@ -18,12 +18,12 @@ from PIL import Image
 from tiny_run import trainer, write_recipe
 
 from moce_cli.checkpoints import load, save
-from moce_cli.errors import InputError, OutputError, UsageError, WeightsError
+from moce_cli.errors import InputError, OutputError, WeightsError
 from moce_cli.network import MoCEIR
 from moce_cli.training import loop, state
 from moce_cli.training.loop import Trainer, TrainingError
 from moce_cli.training.options import Options
-from moce_cli.training.recipe import load_recipe
+from moce_cli.training.recipe import load_recipe, with_data
 from moce_cli.training.record import plot, read_lines
 from moce_cli.training.schedule import limited
 from moce_cli.training.state import state_path
@@ -140,12 +140,28 @@ def test_time_ends_a_run(tmp_path):
     assert 1.2 <= ending.counters.seconds < 5
 
 
-def test_a_spent_budget_is_an_error_and_not_a_success(tmp_path):
+def test_where_the_budget_is_spent_nothing_is_done(tmp_path, caplog):
     trainer(tmp_path).run()
     before = (tmp_path / "out.safetensors").read_bytes()
-    with pytest.raises(UsageError, match="the budget is spent: this run has taken 12 steps"):
-        trainer(tmp_path, resume=True).run()
+    ending = trainer(tmp_path, resume=True).run()
+    assert (ending.counters.step, ending.stopped) == (12, False)
+    assert "nothing to do: the budget was spent before, 12 steps" in caplog.text
     assert (tmp_path / "out.safetensors").read_bytes() == before
+
+
+def test_the_same_recipe_elsewhere_with_a_longer_budget_is_no_other_one(tmp_path, caplog):
+    run = trainer(tmp_path, steps=4)
+    run.recipe = limited(run.recipe, steps=4, minutes=None)
+    run.run()
+    (tmp_path / "clean").rename(tmp_path / "moved")
+    recipe = with_data(load_recipe(tmp_path / "tiny.toml"), [tmp_path / "moved"])
+    options = Options(tmp_path / "out.safetensors", torch.device("cpu"), resume=True)
+    Trainer(limited(recipe, steps=300, minutes=None), options)
+    assert "another recipe" not in caplog.text
+    assert "other pictures" not in caplog.text
+    min((tmp_path / "moved").iterdir()).unlink()
+    Trainer(limited(recipe, steps=300, minutes=None), options)
+    assert "begun with other pictures" in caplog.text
 
 
 def test_a_run_that_goes_on_by_another_recipe_says_so(tmp_path, caplog):
@@ -230,7 +246,8 @@ def test_ten_losses_in_a_row_that_are_no_numbers_end_the_run(tmp_path):
     poison(run, set(range(6, 40)))
     with pytest.raises(TrainingError, match="not finite 10 times in a row, up to step 15"):
         run.run()
-    assert load(tmp_path / "out.safetensors").card.facts["skipped_steps"] == 10
+    facts = load(tmp_path / "out.safetensors").card.facts
+    assert facts["steps"] == 5  # as it was measured, and kept, before the first of them
     assert trainer(tmp_path, steps=40, resume=True).run().counters.step == 40
 
 

@@ -3,14 +3,18 @@
 import errno
 import json
 import os
+import resource
+import signal
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
 import torch
 from tiny_run import trainer
 
+from moce_cli.checkpoints import load
 from moce_cli.errors import OutputError
-from moce_cli.training import loop, watch
+from moce_cli.training import keeping, loop, watch
 from moce_cli.training.loop import TrainingError
 from moce_cli.training.record import Record, plot, read_lines
 from moce_cli.training.state import State
@@ -128,6 +132,67 @@ def test_what_is_done_is_kept_before_it_is_measured_at_the_end(tmp_path, monkeyp
         run.run()
     state = torch.load(tmp_path / "out.state.pt", weights_only=True)
     assert state["counters"]["step"] == 7
+
+
+def diverging(folder, monkeypatch, **options):
+    """A run that falls apart by its own rate, and is to be kept after every step."""
+    monkeypatch.setattr(loop, "STATE_SECONDS", 0.0)
+    run = trainer(folder, steps=60, **options)
+    run.validation = None
+    steps = replace(run.recipe.optimiser, learning_rate=1.0, warmup_steps=1, clip=0.0)
+    run.recipe = replace(run.recipe, optimiser=steps)
+    return run
+
+
+def test_a_run_that_fell_apart_leaves_numbers_and_a_state_to_go_on_from(tmp_path, monkeypatch):
+    trainer(tmp_path).run()
+    with pytest.raises(TrainingError, match="of before are kept"):
+        diverging(tmp_path, monkeypatch, resume=True).run()
+    state = torch.load(tmp_path / "out.state.pt", weights_only=True)
+    assert state["counters"]["skipped_in_a_row"] == 0
+    for values in (state["average"], load(tmp_path / "out.safetensors").state):
+        assert all(value.isfinite().all() for value in values.values())
+
+
+@pytest.mark.parametrize("broken", ["weights", "state"])
+def test_of_weights_and_state_the_one_that_can_be_written_is(tmp_path, monkeypatch, broken):
+    def refuse(*_, **__):
+        raise OutputError(f"the {broken} cannot be written: no space")
+
+    where = {"weights": (keeping.weights, "write"), "state": (State, "save")}
+    monkeypatch.setattr(*where[broken], refuse)
+    with pytest.raises(OutputError, match=f"the {broken} cannot"):
+        trainer(tmp_path).run()
+    assert (tmp_path / "out.safetensors").exists() == (broken == "state")
+    assert (tmp_path / "out.state.pt").exists() == (broken == "weights")
+
+
+def test_a_state_that_finds_the_disk_full_gives_the_systems_reason(tmp_path):
+    limit = resource.getrlimit(resource.RLIMIT_FSIZE)
+    run = trainer(tmp_path)
+    before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, limit[1]))
+    try:
+        with pytest.raises(OutputError, match=r"out.state.pt cannot be written: File too large"):
+            run.state.save(tmp_path / "out.state.pt")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+        signal.signal(signal.SIGXFSZ, before)
+    assert not list(tmp_path.glob("*.pt*"))
+
+
+def test_a_score_says_after_which_step_it_was_measured(tmp_path, monkeypatch):
+    monkeypatch.setattr(loop, "STATE_SECONDS", 0.0)
+    seen = {}
+
+    def look(moment):
+        if (tmp_path / "out.safetensors").exists():
+            facts = load(tmp_path / "out.safetensors").card.facts
+            seen[facts["steps"]] = facts.get("validation_step", facts["steps"])
+
+    trainer(tmp_path, watch=look).run()
+    assert seen[8] == 5
+    assert "validation_step" not in load(tmp_path / "out.safetensors").card.facts
 
 
 def test_ten_losses_that_are_no_numbers_leave_the_record_of_the_steps_before(tmp_path):

@@ -13,8 +13,9 @@ from moce_cli.errors import InputError
 from moce_cli.training import crops, looks, sampling
 from moce_cli.training.checks import DatasetError, RecipeError
 from moce_cli.training.crops import truncated_noise
+from moce_cli.training.rate import measure_rate
 from moce_cli.training.recipe import load_recipe
-from moce_cli.training.sampling import Sampler, finish, loader, measure_rate
+from moce_cli.training.sampling import Sampler, finish, loader
 from moce_cli.training.testsets import TestSets
 
 CPU = torch.device("cpu")
@@ -390,3 +391,9 @@ def test_measured_kernels_are_read_from_their_folder(make, tmp_path):
 def test_a_rate_is_crops_a_second(make):
     sampler = make(RECIPE.replace(DAMAGE, NOISE))
     assert measure_rate(sampler, CPU, 0, 0.2) > 10
+
+
+def test_measuring_a_rate_ends_when_it_is_asked_to(make):
+    sampler = make(RECIPE.replace(DAMAGE, NOISE))
+    asked = iter([False, True])
+    assert measure_rate(sampler, CPU, 0, 600, stop=lambda: next(asked)) > 0
