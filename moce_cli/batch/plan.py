@@ -95,7 +95,8 @@ class Request:
         """What this run has to do, and what it leaves alone.
 
         Raises:
-            UsageError: inputs and output do not fit each other, or two inputs share an output.
+            UsageError: inputs and output do not fit each other, two inputs share an output, or the
+                journal is a picture's file.
             InputError: an input is not there, or a folder holds no picture.
             OutputError: an output cannot be written; `OutputExistsError` if it is there.
         """
@@ -104,6 +105,7 @@ class Request:
         known = book.places if book is not None else frozenset[str]()
         jobs = list(list_jobs(self.wanted, self.output, format=self.format, known=known))
         check_collisions(jobs)
+        self._check_journal(jobs)
         if self.shard is not None:
             jobs = [job for job in jobs if self.shard.takes(job)]
         if self.resumes and book is not None:
@@ -111,6 +113,17 @@ class Request:
         if self.watch and not (self.overwrite or self.skip_existing):
             return jobs  # one that meets an output fails when its turn comes, and the rest goes on
         return check_existing(jobs, overwrite=self.overwrite, skip_existing=self.skip_existing)
+
+    def _check_journal(self, jobs: list[Job]) -> None:
+        if self.journal is None:
+            return
+        name, place = os.path.basename(self.journal), os.path.realpath(self.journal)
+        for path in (path for job in jobs for path in (job.source, job.target) if path):
+            if path.name == name and os.path.realpath(path) == place:
+                raise UsageError(
+                    f"{self.journal} is a picture of this run, and cannot be its journal",
+                    "name another --journal",
+                )
 
 
 def _beside(first: str) -> Path:

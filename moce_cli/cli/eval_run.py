@@ -13,12 +13,18 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from moce_cli import runtime
 from moce_cli.checkpoints.atomic import write_text
 from moce_cli.cli.console import Console, console
-from moce_cli.evaluation import ask_oracle, opencv, score_row
+from moce_cli.evaluation import RowError, ask_oracle, opencv, score_row
 from moce_cli.evaluation.metrics import find_lpips
 from moce_cli.evaluation.oracle import SIDE, gather, passes_needed
 from moce_cli.evaluation.oracle_tables import oracle_csv, oracle_objects, oracle_tables
 from moce_cli.evaluation.page import page as make_page
-from moce_cli.evaluation.tables import in_decibels, score_csv, score_objects, score_table
+from moce_cli.evaluation.tables import (
+    in_decibels,
+    lost_object,
+    score_csv,
+    score_objects,
+    score_table,
+)
 
 if TYPE_CHECKING:
     from moce_cli.checkpoints import Checkpoint
@@ -88,25 +94,39 @@ def run_scores(
     """Score row by row, and write what is wanted.
 
     `restorers` are those for rows by the paper's protocol (True) and for others.
+
+    Raises:
+        RowError: no row could be scored; the first one's.
+        typer.Exit: some samples could not be scored, the others are.
     """
     opencv.use_threads(threads or runtime.usable_cores())
     filters = opencv.ways() if compare else ()
     lpips = find_lpips()
     results: list[RowResult] = []
+    lost: list[RowError] = []
     total = sum(len(row.samples) + len(filters) for row in rows)
     with CountProgress(console, total) as progress:
         for row in rows:
             progress.begin(f"{row.dataset}, {row.name}")
-            tuned = opencv.tune(row, filters, progress=progress.step) if filters else ()
-            result = score_row(
-                row,
-                restorers[row.paper],
-                tuned,
-                quantised=quantise,
-                lpips=lpips,
-                show=page_pictures if page else 0,
-                progress=lambda _: progress.step(),
-            )
+            try:
+                tuned = opencv.tune(row, filters, progress=progress.step) if filters else ()
+                result = score_row(
+                    row,
+                    restorers[row.paper],
+                    tuned,
+                    quantised=quantise,
+                    lpips=lpips,
+                    show=page_pictures if page else 0,
+                    progress=lambda _: progress.step(),
+                )
+            except RowError as error:
+                if as_json:
+                    console.json(lost_object(error))
+                if len(rows) == 1:
+                    raise
+                lost.append(error)
+                console.warn(f"{error.told}; the first: {error.message}")
+                continue
             results.append(result)
             for name, error in result.failed:
                 console.warn(f"{result.row}: {name} is left out: {error.message}")
@@ -116,12 +136,14 @@ def run_scores(
             console.say(_line(result))
             if csv:
                 write_text(csv, score_csv(results))  # what is done stays, should the rest fail
+    if not results:
+        raise lost[0]
     if page:
         names = ", ".join(name for name, _ in restorers[rows[0].paper])
-        write_text(page, make_page(results, f"moce eval: {names}"))
+        write_text(page, make_page(results, f"moce eval: {names}", lost))
     if not as_json:
-        show_table(score_table(results), markdown=markdown)
-    _end(sum(len(result.failed) for result in results))
+        show_table(score_table(results, lost), markdown=markdown)
+    _end(sum(len(failing.failed) for failing in (*results, *lost)))
 
 
 def labels(checkpoints: dict[str, Checkpoint]) -> dict[str, str]:

@@ -11,12 +11,18 @@ def check_outputs(paths: Iterable[Path], *, overwrite: bool) -> None:
     """Refuse what could not be written at the end before hours are spent; make its folder.
 
     Raises:
+        UsageError: two of them are one file, of which one would be lost.
         OutputError: a path is a folder, or its folder cannot be made or written to;
             `OutputExistsError` if it is there and may not be replaced.
     """
     from moce_cli.checkpoints.atomic import make_folder
-    from moce_cli.errors import OutputError, OutputExistsError
+    from moce_cli.errors import OutputError, OutputExistsError, UsageError
 
+    files: set[str] = set()
+    for path in (paths := tuple(paths)):
+        if (file := os.path.realpath(path)) in files:
+            raise UsageError(f"two outputs would become one file, {path}", "name two files")
+        files.add(file)
     for path in paths:
         if path.is_dir():
             raise OutputError(f"{path} is a folder", "name a file")

@@ -5,7 +5,7 @@ Convention: pictures are `(H, W, C)` arrays, height before width; measures take 
 
 from __future__ import annotations
 
-from moce_cli.evaluation.datasets import Row, Sample
+from moce_cli.evaluation.datasets import Row, RowError, Sample
 from moce_cli.evaluation.metrics import Scores, measure, ssim_gaussian, ssim_uniform
 from moce_cli.evaluation.oracle import OracleReport, ask_oracle
 from moce_cli.evaluation.score import RowResult, WayResult, score_row
@@ -15,6 +15,7 @@ from moce_cli.psnr import psnr
 __all__ = [
     "OracleReport",
     "Row",
+    "RowError",
     "RowResult",
     "Sample",
     "Scores",

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from moce_cli.errors import InputError
+from moce_cli.errors import InputError, MoceError
 from moce_cli.folders import middle, pictures_in, read_rgb
 
 Array = npt.NDArray[Any]
@@ -59,6 +59,30 @@ class Row:
             return self
         kept = tuple(replace(s, load=functools.partial(_middles, s, side)) for s in self.samples)
         return replace(self, samples=kept)
+
+
+class RowError(MoceError):
+    """Not one sample of a row could be measured: what the first one said, with its exit code.
+
+    Args:
+        row: that is left out.
+        failed: its samples' names, and why each failed; none where the row has none.
+    """
+
+    def __init__(self, row: Row, failed: Sequence[tuple[str, MoceError]]) -> None:
+        self.row = row
+        self.failed = tuple(failed) or ((row.name, MoceError(f"{row.name} has no pictures")),)
+        first = self.failed[0][1]
+        super().__init__(first.message, first.hint)
+        self.exit_code = first.exit_code
+
+    @property
+    def told(self) -> str:
+        """Which row is left out, and how many samples that are; without the reason."""
+        return (
+            f"{self.row.dataset}, {self.row.name} is left out: 0 of {len(self.row.samples)} "
+            "samples could be scored"
+        )
 
 
 def _middles(sample: Sample, side: int) -> Pair:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from types import ModuleType
@@ -10,8 +11,8 @@ from typing import Any, cast
 import numpy as np
 import numpy.typing as npt
 
-from moce_cli.errors import InputError, MoceError
-from moce_cli.evaluation.datasets import Row, unit
+from moce_cli.errors import MoceError
+from moce_cli.evaluation.datasets import Row, RowError, unit
 from moce_cli.evaluation.dehaze import dehaze
 from moce_cli.evaluation.tuning import Axis, Parameters, search
 from moce_cli.folders import middle
@@ -158,25 +159,30 @@ def tune(
         row: the very samples that will be compared.
         choices: filters.
         side: of the middles, and longest side of the reduced pictures, that are tried, in pixels.
-        pictures: how many of the row's are tried, spread evenly.
+        pictures: how many of the row's are tried, spread evenly; where none of them can be read,
+            the first other one that can.
         progress: called after every filter.
 
     Raises:
-        InputError: no sample can be read.
+        RowError: no sample can be read.
     """
     middles: list[tuple[Array, Array]] = []
     wholes: list[tuple[Array, Array]] = []
-    failure: MoceError = InputError(f"{row.name} has no pictures")
-    for sample in row.limited(pictures).samples:
+    failed: list[tuple[str, MoceError]] = []
+    spread = row.limited(pictures).samples
+    others = (sample for sample in row.samples if sample not in spread)
+    for at, sample in enumerate(itertools.chain(spread, others)):
+        if middles and at >= len(spread):
+            break
         try:
             degraded, clean = (to_depth(picture, 8) for picture in sample.load())
         except MoceError as error:
-            failure = error  # told when the row is scored
+            failed.append((sample.name, error))  # told when the row is scored
             continue
         middles.append((middle(degraded, side), unit(middle(clean, side))))
         wholes.append((_reduced(degraded, side), unit(_reduced(clean, side))))
     if not middles:
-        raise failure
+        raise RowError(row, failed)
     of = f"{len(middles)} of {len(row.samples)} pictures"
     seen = min(side, max(max(clean.shape[:2]) for _, clean in middles))
     tuned: list[Tuned] = []

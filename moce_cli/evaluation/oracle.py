@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -51,6 +52,8 @@ class Rival:
     """Standard error of the gain over pictures; None for one picture."""
     z: float | None
     """Gain over error."""
+    damaged: tuple[float, float | None] | None = None
+    """Gain and error over the rows that are damaged alone, where others are not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +72,11 @@ class RowOracle:
     """Per pixel, as psnr."""
     experts: tuple[float, ...]
     """The share of the router's decisions that fell to each expert."""
+
+    @property
+    def damaged(self) -> bool:
+        """Whether any input differs from its clean picture."""
+        return not math.isinf(self.input_psnr)
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,11 +188,15 @@ def ask_oracle(
     def over_pictures(values: Doubles) -> float:
         return clustered(values, of_picture)[0]
 
+    perfect = [r for r in np.unique(of_row) if np.isposinf(inputs[of_row == r]).all()]
+    hurt = ~np.isin(of_row, perfect)
     rivals: list[Rival] = []
     for name, outcome in outcomes.items():
-        gain, error = clustered(routed.psnr - outcome.psnr, of_picture)
+        gains = routed.psnr - outcome.psnr
+        gain, error = clustered(gains, of_picture)
+        damaged = clustered(gains[hurt], of_picture[hurt]) if perfect and hurt.any() else None
         psnr, cost = over_pictures(outcome.psnr), over_pictures(outcome.macs)
-        rivals.append(Rival(name, psnr, cost, gain, error, z_score(gain, error)))
+        rivals.append(Rival(name, psnr, cost, gain, error, z_score(gain, error), damaged))
     results = [
         _row(row, of_row == index, inputs, choice, {ROUTER: routed, **outcomes}, num_experts)
         for index, row in enumerate(rows)

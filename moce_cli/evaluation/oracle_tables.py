@@ -6,11 +6,14 @@ import math
 from dataclasses import asdict
 from typing import Any
 
-from moce_cli.evaluation.oracle import BEST_FORCED, ROUTER, OracleReport, RowOracle
+from moce_cli.evaluation.oracle import BEST_FORCED, ROUTER, OracleReport, Rival, RowOracle
+from moce_cli.evaluation.statistics import z_score
 from moce_cli.evaluation.tables import Table, decibels, number, shares, to_csv
 
 CLEAR = 2.0
 """Standard errors: a difference that is larger is taken for one."""
+DAMAGED = "damaged rows alone"
+"""A column: an undamaged row, where a router can win much, says nothing of restoring."""
 
 
 def oracle_tables(report: OracleReport) -> list[Table]:
@@ -23,15 +26,20 @@ def _macs(per_pixel: float) -> str:
 
 
 def _rivals(report: OracleReport) -> Table:
-    lines = [(ROUTER, f"{report.router_psnr:.3f}", _macs(report.router_macs), "", "", "")]
+    apart = any(rival.damaged for rival in report.rivals)
+    headers = ("way", "dB", "GMAC a megapixel", "router less this dB", "standard error", "z")
+    lines: list[tuple[str, ...]] = [
+        (ROUTER, f"{report.router_psnr:.3f}", _macs(report.router_macs), *("",) * (3 + apart))
+    ]
     for rival in report.rivals:
         error = "" if rival.error is None else f"{rival.error:.4f}"
         z = "" if rival.z is None else f"{rival.z:+.1f}"
         cost = _macs(rival.macs)
-        lines.append((rival.name, f"{rival.psnr:.3f}", cost, f"{rival.gain:+.4f}", error, z))
+        line = (rival.name, f"{rival.psnr:.3f}", cost, f"{rival.gain:+.4f}", error, z)
+        lines.append((*line, *((_with_error(*rival.damaged),) if rival.damaged else ())))
     return Table(
         f"Ways to choose experts, {report.model}",
-        ("way", "dB", "GMAC a megapixel", "router less this dB", "standard error", "z"),
+        (*headers, DAMAGED) if apart else headers,
         tuple(lines),
         notes=(
             f"middles of {report.side} px of {report.pictures} pictures in {len(report.rows)} rows "
@@ -39,20 +47,39 @@ def _rivals(report: OracleReport) -> Table:
             f"{report.precision} on {report.device}; differences are of pictures, "
             "each the mean over its rows; rivals run with the gates that the router gave its own "
             "choice",
+            *((_without_the_perfect(report),) if apart else ()),
             _verdict(report),
         ),
     )
 
 
+def _with_error(gain: float, error: float | None) -> str:
+    return f"{gain:+.4f}" + ("" if error is None else f" ± {error:.4f}")
+
+
+def _without_the_perfect(report: OracleReport) -> str:
+    damaged = sum(row.damaged for row in report.rows)
+    return (
+        f"{DAMAGED}: router less this, and its standard error, over the {damaged} of "
+        f"{len(report.rows)} rows whose inputs are not all perfect"
+    )
+
+
 def _verdict(report: OracleReport) -> str:
     fair = [rival for rival in report.rivals if rival.name != BEST_FORCED]
-    beaten = [rival for rival in fair if rival.z is not None and rival.z > CLEAR]
+    beaten = sum(_clear(rival.z) for rival in fair)
+    apart = [_clear(z_score(*rival.damaged)) for rival in fair if rival.damaged]
     largest = report.largest_expert
     share = report.router_macs / largest.macs
     return (
-        f"the router's choice beats {len(beaten)} of {len(fair)} ways without hindsight by "
-        f"more than {CLEAR:g} standard errors, at {share:.1%} of the cost of always {largest.name}"
+        f"the router's choice beats {beaten} of {len(fair)} ways without hindsight by more than "
+        f"{CLEAR:g} standard errors{f' ({sum(apart)} over the {DAMAGED})' if apart else ''}, "
+        f"at {share:.1%} of the cost of always {largest.name}"
     )
+
+
+def _clear(z: float | None) -> bool:
+    return z is not None and z > CLEAR
 
 
 def _rows(report: OracleReport) -> Table:
@@ -141,6 +168,7 @@ def oracle_objects(report: OracleReport) -> list[dict[str, Any]]:
         "device": report.device,
         "pictures": report.pictures,
         "rows": len(report.rows),
+        "rows_damaged": sum(row.damaged for row in report.rows),
         "psnr": number(report.router_psnr),
         "macs_per_pixel": number(report.router_macs),
         "macs_per_pixel_range": [number(value) for value in report.macs_range],
@@ -164,10 +192,17 @@ def oracle_objects(report: OracleReport) -> list[dict[str, Any]]:
             "router_gain": number(rival.gain),
             "error": number(rival.error),
             "z": number(rival.z),
+            **_damaged(rival),
         }
         for rival in report.rivals
     ]
     return [model, *rivals, *(_row_object(report, row) for row in report.rows)]
+
+
+def _damaged(rival: Rival | None) -> dict[str, float | None]:
+    """The gain over the damaged rows alone; null where that is no other, or of no rival."""
+    gain, error = (rival and rival.damaged) or (None, None)
+    return {"router_gain_damaged": number(gain), "error_damaged": number(error)}
 
 
 def _told(values: dict[str, float], beyond_chance: float) -> dict[str, float | None]:
@@ -192,9 +227,13 @@ def _row_object(report: OracleReport, row: RowOracle) -> dict[str, Any]:
 
 
 def oracle_csv(reports: list[OracleReport]) -> str:
-    """A line for each model, row of damage and way to choose."""
+    """A line for each model, row of damage and way to choose.
+
+    The gain over the damaged rows alone is the way's, the same in each of its lines.
+    """
     lines: list[dict[str, Any]] = []
     for report in reports:
+        rivals = {rival.name: rival for rival in report.rivals}
         for row in report.rows:
             for name, psnr in row.psnr.items():
                 gain, error = row.gain.get(name, (None, None))
@@ -210,6 +249,7 @@ def oracle_csv(reports: list[OracleReport]) -> str:
                         "router_gain": number(gain),
                         "error": number(error),
                         "macs_per_pixel": number(row.macs[name]),
+                        **_damaged(rivals.get(name)),
                     }
                 )
     return to_csv(lines)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy.typing as npt
 from PIL import Image
 
+from moce_cli.evaluation.datasets import RowError
 from moce_cli.evaluation.maps import (
     ERROR_SCALE,
     draw_experts,
@@ -70,14 +71,15 @@ document.addEventListener('keydown', e => {
 """
 
 
-def page(results: Sequence[RowResult], title: str) -> str:
+def page(results: Sequence[RowResult], title: str, lost: Sequence[RowError] = ()) -> str:
     """The whole page.
 
     Args:
         results: rows with what they show.
         title: of the page.
+        lost: rows that could not be scored.
     """
-    table = score_table(results)
+    table = score_table(results, lost)
     sections = "".join(_section(i, result) for i, result in enumerate(results) if result.shown)
     count = sum(len(result.ways[0].pictures) for result in results)
     body = (

@@ -12,7 +12,7 @@ from typing import Literal
 import numpy as np
 
 from moce_cli.errors import MoceError
-from moce_cli.evaluation.datasets import Array, Row, unit
+from moce_cli.evaluation.datasets import Array, Row, RowError, unit
 from moce_cli.evaluation.metrics import Lpips, Scores, measure
 from moce_cli.evaluation.opencv import Tuned
 from moce_cli.evaluation.statistics import mean_and_error
@@ -199,7 +199,7 @@ def score_row(
         progress: called after every sample with its name.
 
     Raises:
-        MoceError: not one sample could be scored; the first one's reason.
+        RowError: not one sample could be scored.
     """
     quantised = row.quantised if quantised is None else quantised
     baseline = _Record(INPUT, "input")
@@ -244,7 +244,7 @@ def score_row(
         if progress:
             progress(sample.name)
     if not baseline.pictures:
-        raise failed[0][1] if failed else MoceError(f"{row.name} has no pictures")
+        raise RowError(row, failed)
     records = (baseline, *of_models, *of_filters)
     protocol = row.protocol if quantised == row.quantised else _other_output(row, quantised)
     met = dict.fromkeys(s.describe() for record in of_models for s in record.settings)

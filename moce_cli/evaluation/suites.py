@@ -63,7 +63,7 @@ def damage(clean: Array, row: str, seed: int, kernels: Path | None = None) -> Ar
     Args:
         clean: `(H, W, 3)` uint8.
         row: a key of `SUITE`, or `KERNEL_ROW`.
-        seed: decides what is drawn, and the noise.
+        seed: decides what is drawn, and the noise; any whole number from 0 on.
         kernels: a folder of measured ones, for `KERNEL_ROW`.
 
     Returns:
@@ -73,8 +73,15 @@ def damage(clean: Array, row: str, seed: int, kernels: Path | None = None) -> Ar
     if not plan:
         return clean
     tensor = torch.from_numpy(np.ascontiguousarray(clean)).permute(2, 0, 1)[None].float() / 255
-    made = degrade(tensor, [plan], torch.Generator().manual_seed(seed), quantise=True)
+    made = degrade(tensor, [plan], _generator(seed), quantise=True)
     return (made[0].permute(1, 2, 0) * 255).round().clamp(0, 255).to(torch.uint8).numpy()
+
+
+def _generator(seed: int) -> torch.Generator:
+    """What draws the noise; torch takes 64 bits, and a larger seed is mixed down to them."""
+    if seed >= 2**64:
+        seed = int(np.random.SeedSequence(seed).generate_state(1, np.uint64)[0])
+    return torch.Generator().manual_seed(seed)
 
 
 def _load(shelf: Shelf, path: Path, row: str, seed: int, kernels: Path | None) -> Pair:

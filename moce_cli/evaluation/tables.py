@@ -12,6 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from moce_cli.errors import MoceError
+from moce_cli.evaluation.datasets import RowError
 from moce_cli.evaluation.opencv import NOTHING
 from moce_cli.evaluation.score import SEEN_DB, RowResult, WayResult
 from moce_cli.psnr import MOST_DB, mean_psnr
@@ -90,8 +92,11 @@ def shares(experts: dict[int, float]) -> str:
     return " ".join(f"{e}: {share:.0%}" for e, share in experts.items() if share > 0)
 
 
-def score_table(results: Sequence[RowResult]) -> Table:
-    """A line for each row; the first columns are about the input, then model by model."""
+def score_table(results: Sequence[RowResult], lost: Sequence[RowError] = ()) -> Table:
+    """A line for each row; the first columns are about the input, then model by model.
+
+    Rows that are lost are told in the notes.
+    """
     models = [way.way for way in results[0].of_kind("model")]
     with_filters = any(r.best_filter for r in results)
     with_lpips = any(way.scores.lpips is not None for r in results for way in r.ways)
@@ -111,7 +116,7 @@ def score_table(results: Sequence[RowResult]) -> Table:
         tuple(headers),
         tuple(rows),
         frozenset(text | {len(headers) - 1}),
-        _notes(results, with_filters),
+        (*_notes(results, with_filters), *(error.told for error in lost)),
     )
 
 
@@ -209,10 +214,7 @@ def score_objects(result: RowResult) -> list[dict[str, Any]]:
             "kind": "score",
             **_facts(result, way),
             "settings": [asdict(settings) for settings in way.settings],
-            "failed": [
-                {"name": name, "message": error.message, "exit_code": error.exit_code}
-                for name, error in result.failed
-            ],
+            "failed": _failures(result.failed),
             "scores": [
                 {
                     "name": name,
@@ -223,6 +225,24 @@ def score_objects(result: RowResult) -> list[dict[str, Any]]:
             ],
         }
         for way in result.ways
+    ]
+
+
+def lost_object(error: RowError) -> dict[str, Any]:
+    """The JSON object of a row that could not be scored."""
+    return {
+        "kind": "failed-row",
+        "dataset": error.row.dataset,
+        "damage": error.row.name,
+        "samples": len(error.row.samples),
+        "failed": _failures(error.failed),
+    }
+
+
+def _failures(failed: Iterable[tuple[str, MoceError]]) -> list[dict[str, Any]]:
+    return [
+        {"name": name, "message": error.message, "exit_code": error.exit_code}
+        for name, error in failed
     ]
 
 

@@ -78,13 +78,11 @@ class TestSets:
 
     def refuse(self, seen: Look) -> str | None:
         """Why a picture may not be trained on, or None."""
-        distance = self.distances(seen)
-        nearest = int(distance.argmin())
-        if distance[nearest] > NEAR:
-            return None
         if told := self._exact.get(_identity(seen)):
             return f"it is {told}"
-        return f"it looks like {self._told[nearest]}"
+        distance = self.distances(seen)
+        nearest = int(distance.argmin())
+        return f"it looks like {self._told[nearest]}" if distance[nearest] <= NEAR else None
 
     def distances(self, seen: Look) -> NDArray[np.int64]:
         """Bits in which a picture differs from each known one, however it is turned, `(N,)`."""

@@ -111,6 +111,77 @@ def test_a_bad_picture_is_told_and_left_out(evaluate, pairs):
     assert rows[0]["failed"][0]["name"] == "1.png"
 
 
+@pytest.fixture
+def unequal(tmp_path, picture):
+    """A pair of two sizes."""
+    picture(tmp_path / "unequal" / "clean" / "0.png", 24, 32)
+    picture(tmp_path / "unequal" / "degraded" / "0.png", 24, 40)
+    return tmp_path / "unequal"
+
+
+@pytest.mark.parametrize("filters", [(), ("--compare", "opencv")])
+def test_a_row_that_fails_is_told_and_the_others_are_scored(
+    evaluate, pairs, unequal, tmp_path, filters
+):
+    target, table = tmp_path / "page.html", tmp_path / "t.csv"
+    words = (unequal, pairs, *filters, "--csv", table, "--page", target, "--overwrite")
+    result = evaluate(*words)
+    assert result.exit_code == 1
+    told = "unequal, unequal is left out: 0 of 1 samples could be scored"
+    (warning,) = [line for line in result.stderr.splitlines() if line.startswith("warning: ")]
+    assert warning.startswith(f"warning: {told}; the first: ")
+    assert "40 x 24" in warning
+    assert "1 samples could not be measured" in result.stderr
+    assert any(line.startswith("pairs") and " 3 " in line for line in result.stdout.splitlines())
+    assert f"- {told}\n" in result.stdout
+    assert told in target.read_text(encoding="utf-8")
+    with table.open(encoding="utf-8") as file:
+        assert {line["dataset"] for line in csv.DictReader(file)} == {"pairs"}
+    result = evaluate(pairs, unequal, *filters, "--json")
+    assert result.exit_code == 1
+    *scores, lost = [json.loads(line) for line in result.stdout.splitlines()]
+    assert {row["dataset"] for row in scores} == {"pairs"}
+    (failure,) = lost.pop("failed")
+    assert lost == {
+        "kind": "failed-row",
+        "dataset": "unequal",
+        "damage": "unequal",
+        "samples": 1,
+    }
+    assert (failure["name"], failure["exit_code"]) == ("0.png", 3)
+    assert "40 x 24" in failure["message"]
+
+
+def test_where_every_row_fails_the_first_failure_ends_it(evaluate, pairs, unequal):
+    for path in (pairs / "clean").iterdir():
+        path.write_bytes(b"no")
+    result = evaluate(unequal, pairs, "--json")
+    assert result.exit_code == 3
+    lost = [json.loads(line) for line in result.stdout.splitlines()]
+    assert [(row["kind"], len(row["failed"])) for row in lost] == [
+        ("failed-row", 1), ("failed-row", 3)
+    ]  # fmt: skip
+    warnings, errors = result.stderr.splitlines()[:2], result.stderr.splitlines()[2:]
+    assert all("is left out" in line for line in warnings)
+    assert errors[0].startswith("error: ")
+    assert "40 x 24" in errors[0]
+
+
+def test_any_whole_number_is_a_seed(evaluate, picture, tmp_path):
+    picture(tmp_path / "photos" / "a.png", 24, 32)
+    words = (tmp_path / "photos", "--suite", "noise 25,jpeg 20", "--seed", 9999999999999)
+    assert evaluate(*words).exit_code == 0
+    assert evaluate(*words, "--oracle", "--crop", 16).exit_code == 0
+
+
+def test_two_outputs_are_two_files(evaluate, pairs, tmp_path):
+    (tmp_path / "here").symlink_to(tmp_path)
+    for name in ("x", "here/x", "../" + tmp_path.name + "/x"):
+        words = ("--csv", tmp_path / "x", "--page", tmp_path / name, "--overwrite")
+        assert_sentence(evaluate(pairs, *words), 2, "would become one file", "name two files")
+    assert not (tmp_path / "x").exists()
+
+
 def test_bad_inputs_are_sentences(evaluate, pairs, tmp_path, picture):
     assert_sentence(evaluate(tmp_path / "nowhere"), 3, "nowhere is not there")
     picture(tmp_path / "photos" / "a.png")

@@ -18,6 +18,18 @@ def test_an_input_is_never_an_output(moce, picture, tmp_path):
     assert source.read_bytes() == before
 
 
+@pytest.mark.parametrize("journal", ["in/a.png", "out/a.png", "link"])
+def test_a_journal_is_no_picture_of_the_run(moce, picture, tmp_path, journal):
+    source = picture(tmp_path / "in" / "a.png")
+    before = source.read_bytes()
+    (tmp_path / "link").symlink_to("in")
+    place = tmp_path / ("link/a.png" if journal == "link" else journal)
+    words = ("restore", tmp_path / "in", "-o", tmp_path / "out", "--journal", place)
+    assert_sentence(moce(*words), 2, "cannot be its journal", "another --journal")
+    assert source.read_bytes() == before
+    assert not (tmp_path / "out").exists()
+
+
 def make_bomb():
     """A PNG that says it holds 40,000 x 40,000 pixels."""
 

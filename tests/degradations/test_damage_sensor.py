@@ -10,6 +10,7 @@ from PIL import Image
 
 from moce_cli.degradations import SensorNoise, Step
 from moce_cli.degradations.light import to_encoded, to_linear
+from moce_cli.degradations.sensor import sensor
 from moce_cli.errors import UsageError
 
 PLAIN_LOW = {"cast": [1.0, 1.0, 1.0], "gamma": 1.0}
@@ -98,6 +99,22 @@ def test_sensor_noise_has_a_variance_linear_in_light():
         assert abs(noise.mean().item()) < 0.15
         skew = noise.pow(3).mean().item()
         assert skew == pytest.approx(light * white, rel=0.5), "photons lean to the bright side"
+
+
+@pytest.mark.parametrize("electrons", [0.0, 0.5, 2.0, 20.0])
+@pytest.mark.parametrize("read", [1.0, 3.0])
+def test_few_electrons_have_mean_variance_and_skew_to_within_a_hundredth(electrons, read):
+    step = camera(12800.0, read=read, encoded=True)  # after gamma nothing is clipped
+    white = CAMERA["full_well"] * 100 / 12800
+    clean = torch.full((1, 3, 1024, 1024), electrons / white)
+    noise = (sensor(clean, [step], torch.Generator().manual_seed(0)) - clean) * white
+    variance = electrons + read**2
+    assert noise.mean().item() == pytest.approx(0, abs=0.005)
+    assert 0.995 < noise.var().item() / variance < 1.01
+    if electrons == 2 and read == 1:
+        assert noise.var().item() / variance == pytest.approx(1 + 4 / 27 / 18, abs=0.002)
+    third = noise.double().pow(3).mean().item()
+    assert third == pytest.approx(electrons, abs=0.01 * electrons + 0.02 * variance**1.5)
 
 
 def test_reading_adds_the_square_of_its_noise():

@@ -8,7 +8,7 @@ from eval_files import smooth
 
 from moce_cli.errors import InputError
 from moce_cli.evaluation import opencv
-from moce_cli.evaluation.datasets import Row, Sample, unit
+from moce_cli.evaluation.datasets import Row, RowError, Sample, unit
 from moce_cli.evaluation.dehaze import dark_channel, dehaze, guided_filter
 from moce_cli.evaluation.tuning import MOST_TRIALS, Axis, search
 from moce_cli.psnr import psnr
@@ -79,8 +79,12 @@ def test_tuning_takes_the_very_files_and_goes_round_those_that_cannot_be_read():
     median = [way for way in opencv.ways() if way.name == "median"]
     tuned = opencv.tune(row, median, side=32)
     assert tuned[0].tuned_on == "the middle 32 px of 2 of 3 pictures"
-    with pytest.raises(InputError, match="this one is broken"):
+    with pytest.raises(RowError, match="this one is broken") as told:
         opencv.tune(Row("d", "r", row.samples[2:]), median)
+    assert told.value.exit_code == InputError.exit_code
+    # another is taken where none that was meant can be read
+    (best,) = opencv.tune(Row("d", "r", row.samples[::-1]), median, side=32, pictures=1)
+    assert best.tuned_on == "the middle 32 px of 1 of 3 pictures"
 
 
 def test_the_dark_channel_finds_and_takes_away_haze():

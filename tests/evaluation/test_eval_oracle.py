@@ -1,5 +1,7 @@
 """The oracle: prescribed routings are what runs, and a router that knows is found out."""
 
+import csv
+import io
 import json
 from dataclasses import replace
 from types import SimpleNamespace
@@ -208,7 +210,41 @@ def test_a_small_network_end_to_end(tmp_path):
     assert len(oracle_csv([report]).splitlines()) == 1 + 3 * 9
     tables = oracle_tables(report)
     assert [len(table.rows) for table in tables] == [9, 3, 4]
+    assert tables[0].headers[-1] == "damaged rows alone"
     assert all(len(row) == len(t.headers) for t in tables for row in t.rows)
+
+
+def test_what_an_undamaged_row_brings_is_told_apart(known_rows, monkeypatch):
+    monkeypatch.setattr(module, "build", lambda _: Known())
+    grey = np.full((16, 16, 3), 128, np.uint8)
+    grey[0, 0, 0] = 0  # needs expert 0
+    perfect = Row("d", "clean", tuple(Sample(i, i, lambda: (grey, grey)) for i in "01"))
+
+    def asked(*rows):
+        return ask_oracle("m", checkpoint(), rows, device=CPU, side=16)
+
+    alone, both = asked(*known_rows[1:]), asked(perfect, *known_rows[1:])
+    told = {rival.name: rival for rival in both.rivals}
+    for rival in alone.rivals:
+        assert rival.damaged is None  # there is nothing else
+        if rival.name in (module.RANDOM, module.MOST_FREQUENT, module.SWAPPED):
+            continue  # drawn from all rows
+        assert told[rival.name].damaged == (pytest.approx(rival.gain), pytest.approx(rival.error))
+    assert {rival.damaged for rival in asked(perfect).rivals} == {None}
+    assert oracle_tables(alone)[0].headers[-1] == "z"
+    table = oracle_tables(both)[0]
+    gain, error = told["expert 3"].damaged
+    line = next(line for line in table.rows if line[0] == "expert 3")
+    assert line[-1] == f"{gain:+.4f} ± {error:.4f}"
+    assert "over the 3 of 4 rows" in table.notes[1]
+    assert "over the damaged rows alone)" in table.notes[2]
+    objects = {o.get("rival", o["kind"]): o for o in oracle_objects(both)}
+    assert objects["expert 3"]["router_gain_damaged"] == pytest.approx(gain, abs=1e-6)
+    assert objects["oracle"]["rows_damaged"] == 3
+    lines = list(csv.DictReader(io.StringIO(oracle_csv([both, alone]))))
+    of_3 = [line["router_gain_damaged"] for line in lines if line["way"] == "expert 3"]
+    assert of_3 == [str(round(gain, 6))] * 4 + [""] * 3
+    assert {line["error_damaged"] for line in lines if line["way"] == "router"} == {""}
 
 
 @pytest.mark.parametrize(

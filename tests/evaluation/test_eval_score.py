@@ -11,8 +11,9 @@ from eval_files import clean_folder, noise, pair_folder, restorer
 
 from moce_cli.errors import InputError
 from moce_cli.evaluation import find_rows, opencv, suite_rows
-from moce_cli.evaluation.datasets import Row, Sample, unit
+from moce_cli.evaluation.datasets import Row, RowError, Sample, unit
 from moce_cli.evaluation.metrics import Scores, measure
+from moce_cli.evaluation.page import page
 from moce_cli.evaluation.score import INPUT, SEEN_DB, _Record, score_row
 from moce_cli.evaluation.tables import Table, score_csv, score_objects, score_table
 from moce_cli.psnr import psnr
@@ -110,8 +111,16 @@ def test_a_sample_that_cannot_be_read_is_left_out_for_all_and_told(row):
     assert all(len(way.pictures) == 3 for way in result.ways)
     assert score_objects(result)[0]["failed"][0]["exit_code"] == 3
     assert "1 samples could not be scored" in score_table([result]).notes[-1]
-    with pytest.raises(InputError, match=r"b.png is damaged"):
+    with pytest.raises(RowError, match=r"b.png is damaged") as told:
         score_row(Row("d", "r", mixed.samples[:1]), [("idle", restorer(identity=True))])
+    lost = told.value
+    assert lost.exit_code == InputError.exit_code
+    assert [name for name, _ in lost.failed] == ["b.png"]
+    assert lost.told == "d, r is left out: 0 of 1 samples could be scored"
+    assert score_table([result], [lost]).notes[-1] == lost.told
+    assert lost.told in page([result], "t", [lost])
+    with pytest.raises(RowError, match="r has no pictures"):
+        score_row(Row("d", "r", ()), [("idle", restorer(identity=True))])
 
 
 def test_an_undamaged_row_and_the_average_without_it(tmp_path):

@@ -2,12 +2,13 @@
 
 import numpy as np
 import pytest
-from eval_files import clean_folder, save
+import torch
+from eval_files import clean_folder, save, smooth
 
 from moce_cli.degradations import KERNEL_ROW, SUITE
 from moce_cli.errors import InputError, UsageError
 from moce_cli.evaluation import suites
-from moce_cli.evaluation.suites import Shelf, find_rows, suite_names, suite_rows
+from moce_cli.evaluation.suites import Shelf, find_rows, sample_seed, suite_names, suite_rows
 
 
 def test_rows_are_reproducible_and_each_picture_has_its_own_noise(tmp_path):
@@ -24,6 +25,25 @@ def test_rows_are_reproducible_and_each_picture_has_its_own_noise(tmp_path):
     assert 20 < noise[0].std() < 26
     other = suite_rows(folder, ["rain 0.6"], seed=1)
     assert not np.array_equal(other[0].samples[0].load()[0], again[0].samples[0].load()[0])
+
+
+@pytest.mark.parametrize("row", ["noise 50", "sensor 6400", "rain 0.6"])
+def test_any_whole_number_from_0_on_is_a_seed(row):
+    clean = smooth(24, 32)
+    seeds = [0, 2**40 - 1, 2**40, 9999999999999, 10**100]
+    made = [suites.damage(clean, row, sample_seed(seed, 3)) for seed in seeds]
+    for i, one in enumerate(made):
+        assert np.array_equal(one, suites.damage(clean, row, sample_seed(seeds[i], 3)))
+        assert not any(np.array_equal(one, other) for other in made[:i])
+
+
+@pytest.mark.parametrize("seed", [0, 5, 2**24 + 7, 2**32 - 1, 2**63, 2**64 - 1])
+def test_a_seed_that_torch_takes_is_torchs_own(seed):
+    clean = smooth(24, 32)
+    noise = torch.randn(1, 3, 24, 32, generator=torch.Generator().manual_seed(seed))
+    wanted = clean + 50 * noise[0].permute(1, 2, 0).numpy()
+    made = suites.damage(clean, "noise 50", seed)
+    assert np.abs(made - wanted.clip(0, 255)).max() < 0.501
 
 
 def test_a_limited_row_holds_the_same_damage(tmp_path):

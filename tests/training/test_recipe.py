@@ -76,6 +76,7 @@ def test_a_network_may_differ_from_its_preset(load):
     [
         ("seed = 3", "seed = 3\ncolour = 1", "the recipe has the unknown key 'colour'"),
         ("seed = 3", "seed = -1", "seed is -1, it needs a whole number from 0"),
+        ("seed = 3", f"seed = {2**32}", "seed is 4294967296, it needs a whole number from 0 to"),
         ("seed = 3", "seed = true", "seed is true, it needs a whole number"),
         ('name = "test"', "", "the recipe lacks 'name'"),
         ('name = "test"', 'name = "A b"', "name is 'A b', it needs small letters"),
