@@ -43,7 +43,7 @@ ROWS = (
     "low 3",
     "low 3+sensor 3200+jpeg 70",
 )
-CALIBRATION = 6
+CALIBRATION = 20
 """Steps that are timed, the first among them."""
 RECIPE = Path(__file__).parent / "recipes" / "photo-xs.toml"
 
