@@ -18,17 +18,17 @@ import argparse
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import equal_time
 import numpy as np
 import torch
+from equal_time import drawn, first_weights
 
-from moce_cli.checkpoints import Checkpoint, ModelCard, build, load, save
+from moce_cli.checkpoints import Checkpoint, build, load
 from moce_cli.network import PRESETS, MoCEIR, MoCEIRConfig, force
 from moce_cli.network.cost import forward_cost
 from moce_cli.psnr import batch_psnr
-from moce_cli.training.loop import Trainer
-from moce_cli.training.options import Options
-from moce_cli.training.recipe import Recipe, load_recipe, with_data
-from moce_cli.training.settings import Budget, Loss, Stage, Validation
+from moce_cli.training.recipe import load_recipe, with_data
+from moce_cli.training.settings import Loss, Stage, Validation
 from moce_cli.training.validate import FixedSet, fixed_set
 
 ROWS = (
@@ -43,8 +43,6 @@ ROWS = (
     "low 3",
     "low 3+sensor 3200+jpeg 70",
 )
-CALIBRATION = 20
-"""Steps that are timed, the first among them."""
 RECIPE = Path(__file__).parent / "recipes" / "photo-xs.toml"
 
 
@@ -103,14 +101,12 @@ def names(text: str) -> list[str]:
 
 def begin(source: Checkpoint | None, target: MoCEIRConfig, path: Path, seed: int) -> None:
     """Write first weights, drawn by the seed; with a source, all outside the decoder is its."""
-    torch.manual_seed(seed)
-    state = MoCEIR(target).state_dict()
+    state = drawn(target, seed)
     if source is not None:
         kept = {k: v.float() for k, v in source.state.items() if not k.startswith("decoder.")}
         assert all(state[name].shape == value.shape for name, value in kept.items())
         state |= kept
-    card = ModelCard(path.stem, "0", "first weights", ("nothing yet",), "none", "Apache-2.0")
-    save(path, state, target, card)
+    first_weights(path, target, state)
 
 
 def train(
@@ -123,32 +119,14 @@ def train(
     first = output.with_name(f"first-{output.name}")
     begin(source, variant.network, first, seed)
     recipe = with_data(load_recipe(RECIPE), [args.pictures])
-    recipe: Recipe = replace(
+    recipe = replace(
         recipe,
-        name=output.stem,
         seed=seed,
         network=variant.network,
         loss=variant.loss,
         stages=(Stage(64, 8, 1.0),),
-        budget=Budget(steps=CALIBRATION),
-        optimiser=replace(recipe.optimiser, learning_rate=5e-4, warmup_steps=1, ema=0.98),
-        validation=None,
     )
-    options = Options(
-        output=output.with_name(f"calibration-{output.name}"),
-        device=torch.device("cpu"),
-        warm_start=first,
-    )
-    spent = Trainer(recipe, options).run().counters.cpu_seconds
-    steps = max(1, int(args.minutes * 60 / (spent / CALIBRATION)))
-    recipe = replace(
-        recipe,
-        budget=Budget(steps=steps),
-        optimiser=replace(recipe.optimiser, warmup_steps=min(50, steps // 10)),
-    )
-    ending = Trainer(recipe, replace(options, output=output)).run()
-    spent = ending.counters.cpu_seconds / 60
-    print(f"{name}, seed {seed}: {ending.counters.step} steps, {spent:.1f} CPU min", flush=True)
+    equal_time.train(recipe, output, first, args.minutes, rate=5e-4)
     return output
 
 

@@ -17,23 +17,21 @@ import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import equal_time
 import numpy as np
 import torch
+from equal_time import drawn, first_weights
 
-from moce_cli.checkpoints import ModelCard, build, load, save
+from moce_cli.checkpoints import build, load
 from moce_cli.network import PRESETS, MoCEIR, MoCEIRConfig
 from moce_cli.psnr import batch_psnr
-from moce_cli.training.loop import Trainer
-from moce_cli.training.options import Options
 from moce_cli.training.recipe import load_recipe, with_data
-from moce_cli.training.settings import Budget, Stage, Validation
+from moce_cli.training.settings import Stage, Validation
 from moce_cli.training.validate import fixed_set
 
 ROWS = ("noise 15", "noise 25", "noise 50", "jpeg 20")
 ALONE = ({"noise"}, {"jpeg"})
 """Damage that is learned."""
-CALIBRATION = 6
-"""Steps that are timed, the first among them."""
 RUNS = 7
 """Of each forward pass that is timed."""
 RECIPE = Path(__file__).parent / "recipes" / "photo-xs.toml"
@@ -86,38 +84,18 @@ def train(name: str, shape: Shape, args: argparse.Namespace) -> Path:
     if output.exists():
         return output
     first = output.with_name(f"first-{output.name}")
-    torch.manual_seed(0)
-    card = ModelCard(first.stem, "0", "first weights", ("nothing yet",), "none", "Apache-2.0")
-    save(first, MoCEIR(shape.network).state_dict(), shape.network, card)
+    first_weights(first, shape.network, drawn(shape.network, 0))
     recipe = with_data(load_recipe(RECIPE), [args.pictures])
     kept = [one for one in recipe.data.damage if {s.kind for s in one.kinds} in ALONE]
     total = sum(one.share for one in kept)
     damage = tuple(replace(one, share=one.share / total) for one in kept)
     recipe = replace(
         recipe,
-        name=output.stem,
         network=shape.network,
         data=replace(recipe.data, damage=damage),
         stages=(Stage(shape.crop, shape.batch, 1.0),),
-        budget=Budget(steps=CALIBRATION),
-        optimiser=replace(recipe.optimiser, learning_rate=1e-3, warmup_steps=1, ema=0.98),
-        validation=None,
     )
-    options = Options(
-        output=output.with_name(f"calibration-{output.name}"),
-        device=torch.device("cpu"),
-        warm_start=first,
-    )
-    spent = Trainer(recipe, options).run().counters.cpu_seconds
-    steps = max(1, int(args.minutes * 60 / (spent / CALIBRATION)))
-    recipe = replace(
-        recipe,
-        budget=Budget(steps=steps),
-        optimiser=replace(recipe.optimiser, warmup_steps=min(50, steps // 10)),
-    )
-    ending = Trainer(recipe, replace(options, output=output)).run()
-    minutes = ending.counters.cpu_seconds / 60
-    print(f"{name}: {ending.counters.step} steps, {minutes:.1f} CPU minutes", flush=True)
+    equal_time.train(recipe, output, first, args.minutes, rate=1e-3)
     return output
 
 

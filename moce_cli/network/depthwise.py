@@ -1,9 +1,8 @@
 """Depthwise convolution whose weights' gradient is quick on a CPU.
 
 oneDNN has a fast kernel for that gradient only where a kernel is at most three wide; a wider one
-takes 7 to 12 times the forward pass. A wide kernel's gradient is made in strips of three columns,
-each of which is the gradient of a narrow kernel on a shifted input: the same sums, a fifth to an
-eighth of the time.
+takes many times the forward pass. A wide kernel's gradient is made in strips of three columns, each
+of which is the gradient of a narrow kernel on a shifted input: the same sums, much sooner.
 """
 
 from __future__ import annotations
