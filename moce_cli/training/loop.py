@@ -67,6 +67,7 @@ class Trainer:
     ) -> None:
         self.recipe, self.options, self.place = recipe, options, place or Place()
         self._watch, self._stop = watch, stop
+        self._lost: set[str] = set()
         torch.manual_seed(recipe.seed)
         network = MoCEIR(recipe.network)
         objective = Objective(network, recipe.loss, len(KINDS), options.precision)
@@ -126,13 +127,14 @@ class Trainer:
                 self.counters.steps_here,
                 self.counters.seconds / 60,
             )
-            return Ending(self.options.output, self.counters, self.state.psnr, stopped=False)
+            pieces = self._in_parts() if first and self.options.output.exists() else ()
+            return Ending(self.options.output, self.counters, self.state.psnr, False, pieces)
         kept = self.counters.step if self.options.resume else None
         record = Record(self._beside(".jsonl"), kept) if first else None
         window = Window()
         measured_at, measured_step = time.monotonic(), self.counters.step
         stopped = False
-        for batch, spent in self._batches(clock):
+        for batch, spent in self._kept(self._batches(clock)):
             try:
                 losses = self._step(batch, spent)
             except TrainingError:
@@ -167,9 +169,12 @@ class Trainer:
                 self.keeper.keep()
                 self._measure(record)
             self.keeper.finish()
-            if self.options.in_parts:
-                pieces = tuple(parts.split(self.options.output))
+            pieces = self._in_parts()
         return Ending(self.options.output, self.counters, self.state.psnr, stopped, pieces)
+
+    def _in_parts(self) -> tuple[Path, ...]:
+        """The weights in parts, if they are wanted."""
+        return tuple(parts.split(self.options.output)) if self.options.in_parts else ()
 
     def _note(self, record: Record | None, window: Window) -> None:
         """Write down the last steps; every process takes part."""
@@ -201,6 +206,15 @@ class Trainer:
         seconds = agree(clock.seconds(), self.place, self._device)
         return schedule.progress(budget, self.counters.steps_here, seconds)
 
+    def _kept(self, batches: Iterator[tuple[Batch, float]]) -> Iterator[tuple[Batch, float]]:
+        """The batches; where there are no more for an error, what was learned is kept first."""
+        try:
+            yield from batches
+        except MoceError:
+            if self.place.is_first:
+                self.keeper.keep()
+            raise
+
     def _batches(self, clock: Clock) -> Iterator[tuple[Batch, float]]:
         """Batches with the share of the budget that was spent before them, stage after stage."""
         while (spent := self._spent(clock)) < 1:
@@ -209,10 +223,18 @@ class Trainer:
             last = self.recipe.budget.steps
             last = None if last is None else self.counters.started_at + last
             for batch in loader(self.sampler, self.counters.step, last, self.options.workers):
+                self._warn_of(batch.lost)
                 spent = self._spent(clock)
                 if spent >= 1 or self.recipe.stage_at_progress(spent) != stage:
                     break
                 yield batch, spent
+
+    def _warn_of(self, lost: tuple[str, ...]) -> None:
+        """Say of each picture once that it can no longer be read."""
+        for message in lost:
+            if message not in self._lost:
+                self._lost.add(message)
+                log.warning("%s; another picture is taken instead", message)
 
     def _step(self, batch: Batch, spent: float) -> Losses | None:
         """One step of the optimiser; None if it was skipped."""
@@ -221,7 +243,7 @@ class Trainer:
         # everything drawn on the way follows from the step, so a resumed run draws the same
         torch.manual_seed((recipe.seed * 1_000_003 + counters.step) * 4096 + self.place.rank)
         degraded, clean = finish(batch, self._device)
-        rate = schedule.learning_rate(recipe.optimiser, spent, counters.steps_here)
+        rate = schedule.learning_rate(recipe.optimiser, recipe.budget, spent, counters.steps_here)
         for group in optimiser.param_groups:
             group["lr"] = rate
         self.module.train()

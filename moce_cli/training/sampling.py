@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from moce_cli.degradations import Plan, degrade, needs_codec
-from moce_cli.errors import MoceError
+from moce_cli.errors import InputError, MoceError
 from moce_cli.training.checks import RecipeError
 from moce_cli.training.crops import MARGIN, Crop, source_of
 from moce_cli.training.recipe import Recipe, Stage
@@ -28,6 +28,8 @@ from moce_cli.training.testsets import TestSets
 
 _EPOCH, _STEP, _SAMPLE, _BATCH = range(4)
 """What a random stream is for."""
+MOST_LOST = 10
+"""Samples in a row that can't be read: more than a few pictures are gone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +45,7 @@ class Batch:
         labels: `(B, K)` float32, strengths by kind of `degradations.KINDS` in [0, 1]; 0 is absent.
         seed: of what `finish` draws.
         scene: `(B, SCENE_SIZE)`, of each row's whole picture; no numbers stand for the row's own.
+        lost: what was said of pictures that could no longer be read; others were drawn for them.
     """
 
     clean: Tensor
@@ -53,6 +56,7 @@ class Batch:
     labels: Tensor
     seed: int
     scene: Tensor
+    lost: tuple[str, ...] = ()
 
     def pin_memory(self) -> Batch:
         """The same in memory from which a GPU can copy by itself."""
@@ -123,7 +127,7 @@ class Sampler:
         """The batch of a step, in the stage that is set or that the step lies in.
 
         Raises:
-            InputError: a picture can no longer be read.
+            InputError: `MOST_LOST` pictures in a row can no longer be read.
         """
         return self.batch_in(step, self.stage_at(step))
 
@@ -133,9 +137,11 @@ class Sampler:
         local = settings.batch // self.world_size
         slots = range(self.rank * local, (self.rank + 1) * local)
         shares = self._shares(step, settings)
-        rows = [self._draw(step, stage, slot, shares[slot]) for slot in slots]
+        lost: list[str] = []
+        rows = [self._draw(step, stage, slot, shares[slot], lost) for slot in slots]
         seed = self._seed(_BATCH, step, self.rank)
-        return _assemble(rows, settings.crop, seed, on_device=self.on_device)
+        batch = _assemble(rows, settings.crop, seed, on_device=self.on_device)
+        return replace(batch, lost=tuple(lost))
 
     def _seed(self, *words: int) -> int:
         sequence = np.random.SeedSequence([self.recipe.seed, *words])
@@ -147,12 +153,22 @@ class Sampler:
         places = (rng.permutation(stage.batch) + rng.random()) / stage.batch
         return places.tolist()
 
-    def _draw(self, step: int, stage: int, slot: int, share: float) -> Crop:
+    def _draw(self, step: int, stage: int, slot: int, share: float, lost: list[str]) -> Crop:
+        """The crop of a slot; of the epoch's next sample where a picture can't be read any more."""
         settings = self.recipe.stages[stage]
         epoch, place = divmod(step * settings.batch + slot, len(self.source))
         order = _order(self.recipe.seed, stage, epoch, len(self.source))
-        rng = np.random.default_rng([self.recipe.seed, _SAMPLE, step, slot])
-        return self.source.draw(int(order[place]), share, settings.crop, rng)
+        for further in range(MOST_LOST):
+            number = int(order[(place + further) % len(order)])
+            rng = np.random.default_rng([self.recipe.seed, _SAMPLE, step, slot])
+            try:
+                return self.source.draw(number, share, settings.crop, rng)
+            except InputError as error:
+                lost.append(error.message)
+        raise InputError(
+            f"{MOST_LOST} training pictures in a row can no longer be read, the last: {lost[-1]}",
+            "bring them back, and go on with --resume",
+        )
 
 
 @lru_cache(maxsize=64)

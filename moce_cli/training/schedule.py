@@ -25,25 +25,34 @@ def progress(budget: Budget, steps: int, seconds: float) -> float:
     return min(spent, 1.0)
 
 
-WARMUP_SHARE = 0.1
-"""Of the run: a warm-up is never longer."""
+WARMUP_SHARE = 1 / 8
+"""Of the run, as in the paper (15 of 120 epochs): a warm-up is never longer."""
 
 
-def learning_rate(optimiser: Optimiser, spent: float, steps_since_start: int) -> float:
-    """Linear warm-up of at most a tenth of the run, then a cosine over the run.
+def learning_rate(
+    optimiser: Optimiser, budget: Budget, spent: float, steps_since_start: int
+) -> float:
+    """Linear warm-up of at most an eighth of the run, then a cosine over the rest.
+
+    The cosine begins where the warm-up ends; where time ends the run, nobody knows beforehand when
+    that is, and it begins after an eighth.
 
     Args:
         optimiser: highest and last rate, length of the warm-up.
-        spent: share of the run, 0 to 1.
+        budget: of the run.
+        spent: share of it, 0 to 1.
         steps_since_start: steps since the optimiser's moments began; they begin anew at a warm
             start.
     """
-    by_steps = (steps_since_start + 1) / (optimiser.warmup_steps + 1)
-    warm = min(1.0, max(by_steps, spent / WARMUP_SHARE))
+    start = WARMUP_SHARE
+    if budget.steps is not None and budget.minutes is None:
+        start = min(start, optimiser.warmup_steps / budget.steps)
+    if spent < start:
+        by_steps = (steps_since_start + 1) / (optimiser.warmup_steps + 1)
+        return optimiser.learning_rate * min(1.0, max(by_steps, spent / start))
+    down = (1 + math.cos(math.pi * (spent - start) / (1 - start))) / 2
     last = optimiser.final_rate
-    return (
-        optimiser.learning_rate * warm * (last + (1 - last) * (1 + math.cos(math.pi * spent)) / 2)
-    )
+    return optimiser.learning_rate * (last + (1 - last) * down)
 
 
 def ema_decay(optimiser: Optimiser, steps_since_start: int) -> float:
@@ -52,15 +61,11 @@ def ema_decay(optimiser: Optimiser, steps_since_start: int) -> float:
 
 
 def limited(recipe: Recipe, *, steps: int | None, minutes: float | None) -> Recipe:
-    """The same recipe with another budget; the warm-up is at most a tenth of its steps.
+    """The same recipe with another budget.
 
     Raises:
         RecipeError: the budget is none.
     """
     if steps is None and minutes is None:
         return recipe
-    warmup = recipe.optimiser.warmup_steps
-    if steps is not None:
-        warmup = min(warmup, max(1, steps // 10))
-    optimiser = replace(recipe.optimiser, warmup_steps=warmup)
-    return replace(recipe, budget=Budget(steps, minutes), optimiser=optimiser)
+    return replace(recipe, budget=Budget(steps, minutes))

@@ -1,5 +1,6 @@
 """Smaller laws around a run: parts of files, grown weights, the schedule, the losses."""
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -85,16 +86,34 @@ def test_the_largest_expert_of_a_grown_network_answers_as_before():
 
 def test_the_rate_warms_up_falls_and_never_ends_at_nothing():
     optimiser = Optimiser(learning_rate=1.0, warmup_steps=10, final_rate=0.1)
-    warm = [schedule.learning_rate(optimiser, 0.0, step) for step in range(12)]
+    timed = Budget(minutes=1)
+    warm = [schedule.learning_rate(optimiser, timed, 0.0, step) for step in range(12)]
     assert warm == sorted(warm)
     assert warm[0] == pytest.approx(1 / 11)
     assert warm[10] == warm[11] == 1.0
-    # of ten thousand warm-up steps, a short run has no more than its tenth
+    # of ten thousand warm-up steps, a short run has no more than its eighth
     long = Optimiser(learning_rate=1.0, warmup_steps=10_000, final_rate=0.1)
-    assert schedule.learning_rate(long, 0.1, 30) == pytest.approx(0.978, abs=0.01)
-    late = [schedule.learning_rate(optimiser, spent / 100, 1000) for spent in range(101)]
+    assert schedule.learning_rate(long, timed, 1 / 16, 30) == pytest.approx(0.5)
+    assert schedule.learning_rate(long, timed, 1 / 8, 60) == 1.0
+    late = [schedule.learning_rate(optimiser, timed, spent / 100, 1000) for spent in range(101)]
     assert late == sorted(late, reverse=True)
     assert late[-1] == pytest.approx(0.1)
+
+
+@pytest.mark.parametrize("steps", [9, 80, 1000])
+@pytest.mark.parametrize("warmup", [0, 1, 10, 200])
+def test_a_run_of_some_steps_rises_to_its_rate_once_and_falls_from_there(steps, warmup):
+    optimiser = Optimiser(learning_rate=1.0, warmup_steps=warmup, final_rate=0.1)
+    budget = Budget(steps=steps)
+    rates = [
+        schedule.learning_rate(optimiser, budget, schedule.progress(budget, step, 0.0), step)
+        for step in range(steps + 1)
+    ]
+    top = min(warmup, steps / 8)
+    assert rates[: math.ceil(top) + 1] == sorted(rates[: math.ceil(top) + 1])
+    assert rates[math.ceil(top) :] == sorted(rates[math.ceil(top) :], reverse=True)
+    assert max(rates) == 1.0 or (top % 1 and max(rates) > 0.8)
+    assert rates[-1] == pytest.approx(0.1)
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from training_pictures import RECIPE
 from moce_cli.degradations import SUITE
 from moce_cli.network import PRESETS
 from moce_cli.training.recipe import RecipeError, load_recipe, with_data, with_validation
+from moce_cli.training.schedule import learning_rate
 
 SHIPPED = sorted((Path(__file__).parents[2] / "examples/recipes").glob("*.toml"))
 SETS = """
@@ -281,7 +282,13 @@ def test_shipped_recipes_load(path):
     assert recipe.network == PRESETS["moce_ir_s" if width == 32 else "moce_ir"]
     assert [(s.crop, s.batch) for s in recipe.stages] == [(128, 32)]
     assert recipe.optimiser.learning_rate == 2e-4
-    assert recipe.optimiser.warmup_steps / recipe.budget.steps == 15 / 120
+    steps, warm = recipe.budget.steps, recipe.optimiser.warmup_steps
+    assert warm / steps == 15 / 120
+    before, top, after = (
+        learning_rate(recipe.optimiser, recipe.budget, step / steps, step)
+        for step in (warm - 1, warm, warm + 1)
+    )
+    assert before < top == 2e-4 > after
     loss = recipe.loss
     assert (loss.frequency_weight, loss.balance_weight) == (0.1, 0.01)
     assert loss.complexity_bias

@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import pickle
 import resource
 import signal
 from dataclasses import replace
@@ -10,11 +11,11 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from tiny_run import trainer
+from tiny_run import trainer, write_recipe
 
 from moce_cli.checkpoints import load
-from moce_cli.errors import OutputError
-from moce_cli.training import keeping, loop, watch
+from moce_cli.errors import InputError, OutputError
+from moce_cli.training import keeping, loop, sources, watch
 from moce_cli.training.loop import TrainingError
 from moce_cli.training.record import Record, plot, read_lines
 from moce_cli.training.state import State
@@ -218,3 +219,48 @@ def test_time_in_which_nothing_was_trained_slows_no_rate(tmp_path, monkeypatch):
     now[0] = 12.0
     window.leave_out(10.0)
     assert window.line(loop.Place())["crops_per_second"] == pytest.approx(4)
+
+
+def forgetful(folder, gone, **options):
+    """A run that holds no picture in memory, and of whose pictures some are gone after 3 steps."""
+
+    def forget():
+        run.sampler.source.pictures = pickle.loads(pickle.dumps(run.sampler.source.pictures))
+
+    def watch(moment):
+        if moment.step == 3:
+            forget()
+            for name in gone:
+                (folder / "clean" / name).unlink()
+
+    run = trainer(folder, watch=watch, **options)
+    forget()
+    return run
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_for_a_picture_that_is_gone_another_is_taken(tmp_path, caplog, monkeypatch, workers):
+    monkeypatch.setattr(sources, "RECENT_BYTES", 0)
+    ending = forgetful(tmp_path, ["1.png"], workers=workers).run()
+    assert ending.counters.step == 12
+    told = [line for line in caplog.messages if "another picture is taken instead" in line]
+    assert len(told) == 1
+    assert "1.png: there is no such file" in told[0]
+
+
+def test_where_all_pictures_are_gone_what_was_learned_is_kept(tmp_path):
+    run = forgetful(tmp_path, ["0.png", "1.png", "2.png"])
+    with pytest.raises(InputError, match=r"10 training pictures in a row .* no such file"):
+        run.run()
+    assert load(tmp_path / "out.safetensors").card.facts["steps"] == 3
+    write_recipe(tmp_path)
+    assert trainer(tmp_path, resume=True).run().counters.step == 12
+
+
+def test_a_run_that_was_finished_is_written_in_parts_when_asked_again(tmp_path):
+    trainer(tmp_path, steps=2).run()
+    ending = trainer(tmp_path, steps=2, resume=True, in_parts=True).run()
+    assert [part.name for part in ending.parts] == [
+        part.name for part in tmp_path.glob("out.safetensors.part-*")
+    ]
+    assert ending.parts
