@@ -45,7 +45,7 @@ class Crop:
         top: of the piece within `wide`.
         left: likewise.
         plan: what is to happen to it.
-        labels: `(K,)` strengths by kind, in [0, 1].
+        labels: `(K,)` severities by kind, in [0, 1].
         degraded: the piece `(c, c, 3)` as it was found damaged; or None.
         scene: what is told of the whole picture; None where the crop is its own, or nobody asks.
     """

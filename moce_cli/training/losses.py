@@ -105,11 +105,11 @@ def cost_loss(routing: Routing, costs: Tensor) -> Tensor:
     return (shares * costs).sum()
 
 
-def degradation_loss(predicted: Tensor, strengths: Tensor) -> Tensor:
+def degradation_loss(predicted: Tensor, severities: Tensor) -> Tensor:
     """How badly the damage was told from the frequency embedding.
 
     Args:
         predicted: `(B, K)` of any range.
-        strengths: `(B, K)` in [0, 1]; 0 is a kind of damage that is absent.
+        severities: `(B, K)` in [0, 1]; 0 is a kind of damage that is absent.
     """
-    return F.binary_cross_entropy_with_logits(predicted, strengths)
+    return F.binary_cross_entropy_with_logits(predicted, severities)

@@ -54,7 +54,7 @@ class Objective(nn.Module):
         self.network = network
         self.settings = loss
         self.precision: Precision = precision
-        self.teller = nn.Linear(network.config.level_width(3), num_kinds)
+        self.degradation_head = nn.Linear(network.config.level_width(3), num_kinds)
         config = network.config
         values = torch.stack(complexities(config, bias=loss.complexity_bias))
         self.register_buffer("complexities", values, persistent=False)
@@ -66,14 +66,14 @@ class Objective(nn.Module):
                 module.expert_dropout = loss.expert_dropout
 
     def forward(
-        self, degraded: Tensor, clean: Tensor, strengths: Tensor, scene: Tensor | None = None
+        self, degraded: Tensor, clean: Tensor, severities: Tensor, scene: Tensor | None = None
     ) -> Losses:
         """Restore a batch and judge it.
 
         Args:
             degraded: `(B, 3, H, W)` in [0, 1].
             clean: as degraded.
-            strengths: `(B, K)` in [0, 1], of each kind of damage.
+            severities: `(B, K)` in [0, 1], of each kind of damage.
             scene: `(B, SCENE_SIZE)`, of the pictures that they are crops of; see `MoCEIR.restore`.
         """
         settings = self.settings
@@ -92,7 +92,9 @@ class Objective(nn.Module):
         total = restoration + settings.balance_weight * balance + settings.cost_weight * cost
         degradation = restoration.new_zeros(())
         if settings.degradation_weight:
-            degradation = degradation_loss(self.teller(result.frequency.float()), strengths)
+            degradation = degradation_loss(
+                self.degradation_head(result.frequency.float()), severities
+            )
             total = total + settings.degradation_weight * degradation
         with torch.no_grad():
             ran = torch.stack([decision.experts for decision in result.routing])

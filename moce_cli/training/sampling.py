@@ -42,7 +42,7 @@ class Batch:
         plans: of each row; empty for the standard sets.
         pending: `(B,)` bool, rows that `finish` is to damage.
         wide: `(P, 3, c + 16, c + 16)` uint8, the pending rows with what surrounds them.
-        labels: `(B, K)` float32, strengths by kind of `degradations.KINDS` in [0, 1]; 0 is absent.
+        labels: `(B, K)` float32, severities by kind of `degradations.KINDS` in [0, 1]; 0 is absent.
         seed: of what `finish` draws.
         scene: `(B, SCENE_SIZE)`, of each row's whole picture; no numbers stand for the row's own.
         lost: what was said of pictures that could no longer be read; others were drawn for them.
