@@ -29,7 +29,7 @@ from moce_cli.network.cost import forward_cost
 from moce_cli.psnr import batch_psnr
 from moce_cli.training.recipe import load_recipe, with_data
 from moce_cli.training.settings import Loss, Stage, Validation
-from moce_cli.training.validate import FixedSet, fixed_set
+from moce_cli.training.validate import CLEAN_AS_CAN_BE, FixedSet, fixed_set
 
 ROWS = (
     "undamaged",
@@ -143,7 +143,7 @@ def scores(
     for i, degraded in enumerate(fixed.degraded.values()):
         for j, (x, y) in enumerate(zip(degraded.split(1), fixed.clean.split(1), strict=True)):
             result = network.restore(x, routing)
-            table[0, i, j] = min(batch_psnr(result.restored.clamp(0, 1), y)[0], 60.0)
+            table[0, i, j] = min(batch_psnr(result.restored.clamp(0, 1), y)[0], CLEAN_AS_CAN_BE)
             table[1, i, j] = cost.run([b.chosen[0] for b in result.routing]) / 1e9
     return table[0], table[1]
 

@@ -116,7 +116,8 @@ def pair_in_order(degraded: Sequence[Path], clean: Sequence[Path]) -> list[tuple
     """
     if len(degraded) != len(clean):
         raise InputError(
-            f"{degraded[0].parent} holds {len(degraded)} pictures and {clean[0].parent} "
+            f"{degraded[0].parent} holds {len(degraded)} "
+            f"picture{'s' * (len(degraded) != 1)} and {clean[0].parent} "
             f"{len(clean)}: they do not pair",
             "both need as many, in the same order",
         )

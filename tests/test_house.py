@@ -91,6 +91,7 @@ def test_every_part_of_the_house_is_known():
         "",
         ".network",
         ".checkpoints",
+        ".degradations",
         ".pictures",
         ".pictures.large",
         ".tiling",

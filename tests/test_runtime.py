@@ -11,6 +11,7 @@ import torch
 
 from moce_cli import runtime
 from moce_cli.errors import UsageError
+from moce_cli.training.options import training_precision
 
 
 @pytest.fixture
@@ -160,10 +161,12 @@ def test_cuda_computes_float32_whole_for_a_while():
         (False, (6, 1), "fp32"),
     ],
 )
-def test_a_card_takes_the_precision_that_its_tensor_cores_have(
+def test_a_card_takes_the_precision_that_its_tensor_cores_have_and_trains_in_no_fp16(
     bfloat16, capability, expected, monkeypatch
 ):
     monkeypatch.setattr(torch.cuda, "device", lambda _: contextlib.nullcontext())
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda **_: bfloat16)
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _: capability)
     assert runtime.choose_precision("auto", torch.device("cuda")) == expected
+    trained = "fp32" if expected == "fp16" else expected
+    assert training_precision("auto", torch.device("cuda")) == trained

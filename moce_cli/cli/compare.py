@@ -27,7 +27,6 @@ PAGES = (".html", ".htm")
 STANDARD = "-"
 _LARGE = 50_000_000
 """Bytes of a file that some would not hand on."""
-_LOSSY = ("JPEG", "WebP", "AVIF")
 _FOR_EXPERTS = ("model", "device", "precision", "threads", "tile", "overlap", "batch", "routing")
 
 
@@ -146,7 +145,7 @@ def _check(target: Path, inputs: Sequence[Path], *, overwrite: bool, lossy: bool
     """Refuse an output that could not be written, before anything is read."""
     from moce_cli.cli.outputs import check_outputs
     from moce_cli.errors import OutputError, UsageError
-    from moce_cli.pictures import format_for
+    from moce_cli.pictures import FORMATS, format_for
 
     if target.suffix.lower() not in PAGES:
         try:
@@ -154,7 +153,7 @@ def _check(target: Path, inputs: Sequence[Path], *, overwrite: bool, lossy: bool
         except OutputError as error:
             told = f"{target} is neither a page nor a picture that can be written"
             raise OutputError(told, "end its name in .html or .png") from error
-        if lossy and format not in _LOSSY:
+        if lossy and not FORMATS[format].quality:
             raise UsageError(f"{format} is stored without loss", "drop --quality")
     if any(path.exists() and target.exists() and path.samefile(target) for path in inputs):
         raise UsageError(f"{target} is an input, and would be overwritten", "name another output")

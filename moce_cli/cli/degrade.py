@@ -114,15 +114,15 @@ def degrade(
         int,
         typer.Option(min=0, help="Another seed draws other damage.", rich_help_panel="Chance"),
     ] = 0,
-    format: Annotated[
-        str | None,
-        typer.Option(
-            help="png, jpeg, webp, tiff or bmp, whatever the extension.", rich_help_panel="Output"
-        ),
-    ] = None,
+    format: options.Format = None,
     quality: Annotated[
         int | None,
-        typer.Option(min=1, max=100, help="Of the file that is written.", rich_help_panel="Output"),
+        typer.Option(
+            min=1,
+            max=100,
+            help="Of the JPEG, WebP or AVIF that is written.",
+            rich_help_panel="Output",
+        ),
     ] = None,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace outputs.", rich_help_panel="Output")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from moce_cli.cli import options
@@ -45,7 +46,7 @@ def doctor(
         errors[p] = selfcheck.golden_error(chosen, p)
         right[p] = errors[p] <= selfcheck.TOLERANCE[p]
     plan = make_plan(
-        PRESETS["moce_ir_xs"],
+        replace(PRESETS["moce_ir_xs"], scene=True),  # what the default model is
         chosen,
         height=4000,
         width=6000,

@@ -111,9 +111,11 @@ def evaluate(
         ),
     ] = None,
     page_pictures: Annotated[
-        int,
-        typer.Option(min=1, help="Pictures of each row on the page.", rich_help_panel="Output"),
-    ] = 2,
+        int | None,
+        typer.Option(
+            min=1, help="Pictures of each row on the page; else 2.", rich_help_panel="Output"
+        ),
+    ] = None,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace outputs.", rich_help_panel="Output")
     ] = False,
@@ -151,7 +153,12 @@ def evaluate(
         raise UsageError(f"{compare!r} is nothing to compare with", f"--compare takes {FILTERS}")
     if as_json and markdown:
         raise UsageError("--json and --markdown both write to stdout", "drop one of them")
-    for option, given in (("--compare", compare), ("--page", page), ("--quantise", quantise)):
+    for option, given in (
+        ("--compare", compare),
+        ("--page", page),
+        ("--page-pictures", page_pictures),
+        ("--quantise", quantise),
+    ):
         if oracle and given is not None:
             raise UsageError(f"--oracle and {option} exclude each other", "run them one by one")
     if oracle and (routing != "image" or tile is not None or overlap is not None):
@@ -159,6 +166,8 @@ def evaluate(
             "--oracle takes whole middles and prescribes the routing itself",
             "drop --routing, --tile and --overlap",
         )
+    if page_pictures is not None and page is None:
+        raise UsageError("--page-pictures is for a page, and none is written", "add --page FILE")
     if len(set(models)) < len(models):
         raise UsageError("a model is named twice", "name each --model once")
     check_outputs([path for path in (csv, page) if path], overwrite=overwrite)
@@ -222,5 +231,5 @@ def evaluate(
         markdown=markdown,
         csv=csv,
         page=page,
-        page_pictures=page_pictures,
+        page_pictures=2 if page_pictures is None else page_pictures,
     )

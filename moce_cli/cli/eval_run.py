@@ -170,7 +170,8 @@ def _told_apart(called: dict[str, str], instead: dict[str, str]) -> dict[str, st
 
 def _end(failed: int) -> None:
     if failed:
-        console.say(f"{failed} samples could not be measured; the figures are without them")
+        lost = "1 sample" if failed == 1 else f"{failed} samples"
+        console.say(f"{lost} could not be measured: left out of the figures")
         raise typer.Exit(1)
 
 
@@ -234,7 +235,8 @@ def _line(result: RowResult) -> str:
         for way in result.ways
         if way.kind != "opencv" or way is result.best_filter
     )
-    return f"{result.dataset}, {result.row}: {scores} ({len(result.ways[0].pictures)} pictures)"
+    count = len(result.ways[0].pictures)
+    return f"{result.dataset}, {result.row}: {scores} ({count} picture{'s' * (count != 1)})"
 
 
 def show_table(table: Table, *, markdown: bool) -> None:

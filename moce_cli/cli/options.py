@@ -108,6 +108,14 @@ Routing = Annotated[
         autocompletion=one_of("image", "tile", "0", "1", "2", "3"),
     ),
 ]
+Format = Annotated[
+    str | None,
+    typer.Option(
+        help="png, jpeg, webp, avif, tiff, gif, bmp or exr, whatever the extension.",
+        rich_help_panel="Output",
+        autocompletion=writable_formats,
+    ),
+]
 MaxPixels = Annotated[
     str,
     typer.Option(help="Larger files are refused as not being pictures.", rich_help_panel="Picture"),

@@ -55,14 +55,7 @@ def restore(
     region: picture_options.RegionText = None,
     mask: picture_options.MaskFile = None,
     ensemble: picture_options.Ensemble = False,
-    format: Annotated[
-        str | None,
-        typer.Option(
-            help="png, jpeg, webp, avif, tiff, gif, bmp or exr, whatever the extension.",
-            rich_help_panel="Output",
-            autocompletion=options.writable_formats,
-        ),
-    ] = None,
+    format: options.Format = None,
     quality: picture_options.Quality = None,
     subsampling: picture_options.Subsampling = None,
     png_compression: picture_options.PngCompression = None,

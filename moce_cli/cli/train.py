@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -47,13 +48,21 @@ def train(
         typer.Option(help="Folder of held-back pictures, in place of the recipe's."),
     ] = None,
     steps: Annotated[
-        int | None, typer.Option(min=1, help="Stop after so many steps of this run.")
+        int | None,
+        typer.Option(
+            min=1, help="Stop after so many steps in all, those before --resume among them."
+        ),
     ] = None,
     minutes: Annotated[
-        float | None, typer.Option(help="Stop after so many minutes of this run.")
+        float | None,
+        typer.Option(help="Stop after so many minutes in all, those before --resume among them."),
     ] = None,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Go on from the state beside the output.")
+        bool,
+        typer.Option(
+            "--resume",
+            help="Go on from the state beside the output; --steps and --minutes are given again.",
+        ),
     ] = False,
     warm_start: Annotated[
         Path | None,
@@ -71,7 +80,14 @@ def train(
         typer.Option(help="Only measure, for so many seconds, how fast batches are made."),
     ] = None,
     device: options.Device = "auto",
-    precision: options.Precision = "auto",
+    precision: Annotated[
+        str,
+        typer.Option(
+            help="auto, fp32 or bf16.",
+            rich_help_panel="Machine",
+            autocompletion=options.one_of("auto", "fp32", "bf16"),
+        ),
+    ] = "auto",
     threads: options.Threads = None,
     workers: Annotated[
         int | None,
@@ -102,10 +118,13 @@ def train(
 
     if resume and warm_start is not None:
         raise UsageError("--resume and --warm-start exclude each other", "give one of them")
-    if precision == "fp16":
-        raise UsageError("training in fp16 is not supported", "use --precision bf16 or fp32")
     if resume and overwrite:
         raise UsageError("--resume and --overwrite exclude each other", "give one of them")
+    if measure_data is not None and not 0 < measure_data < math.inf:
+        raise UsageError(
+            f"--measure-data is {measure_data:g}, it needs a number of seconds above 0",
+            "--measure-data 10 will do",
+        )
     chosen = load_recipe(recipe)
     chosen = with_data(chosen, data or [])
     if validation:
@@ -115,7 +134,7 @@ def train(
     if target.suffix != ".safetensors":
         raise UsageError(f"{target} is no weights file", "end its name in .safetensors")
     for path in (target, state_path(target), *_beside(target)):
-        if path.exists() and not (resume or overwrite or measure_data):
+        if path.exists() and not (resume or overwrite or measure_data is not None):
             raise OutputExistsError(
                 f"{path} exists", "to go on: --resume; to begin anew: --overwrite"
             )
@@ -135,13 +154,13 @@ def train(
             torch.set_num_threads(threads or max(1, runtime.usable_cores() // here))
         from moce_cli.training import compiling
         from moce_cli.training.loop import Trainer, TrainingError
-        from moce_cli.training.options import Options
+        from moce_cli.training.options import Options, training_precision
 
         budget = chosen.budget
         settings = Options(
             output=target,
             device=wanted,
-            precision=runtime.choose_precision(precision, wanted),
+            precision=training_precision(precision, wanted),
             workers=_workers(workers, wanted.type),
             compiled=compiling.pays(wanted, budget.minutes, budget.steps)
             if compile is None
@@ -159,7 +178,7 @@ def train(
             try:
                 with stop.listening():
                     if measure_data is not None:
-                        _measure(trainer, measure_data, stop)
+                        _measure(trainer, measure_data, stop, as_json=as_json)
                         return
                     ending = trainer.run()
             except TrainingError:
@@ -194,14 +213,17 @@ def _say_what_was_left_out(sampler: Sampler) -> None:
         console.warn(f"{one.path} is left out: {one.why}")
 
 
-def _measure(trainer: Any, seconds: float, stop: Stop) -> None:  # noqa: ANN401 -- a Trainer; torch is late
+def _measure(trainer: Any, seconds: float, stop: Stop, *, as_json: bool) -> None:  # noqa: ANN401 -- a Trainer; torch is late
     from moce_cli.training.rate import measure_rate
 
     settings = trainer.options
     rate = measure_rate(
         trainer.sampler, settings.device, settings.workers, seconds, stop=stop.asked
     )
-    console.result(f"{rate:.0f} crops a second")
+    if as_json:
+        console.json({"crops_per_second": round(rate, 2), "workers": settings.workers})
+    else:
+        console.result(f"{rate:.0f} crops a second")
     if stop.asked():
         raise typer.Exit(INTERRUPTED)
 

@@ -168,6 +168,8 @@ def kernel_files(folder: Path) -> list[Path]:
     Raises:
         InputError: there are none.
     """
+    if not folder.exists():
+        raise InputError(f"{folder} is not there", "name a folder of kernels (*.npy)")
     found = sorted(folder.glob("*.npy")) if folder.is_dir() else [folder]
     if not found or not found[0].is_file():
         raise InputError(f"{folder} holds no kernels", "it is searched for *.npy")

@@ -42,8 +42,9 @@ def _rivals(report: OracleReport) -> Table:
         (*headers, DAMAGED) if apart else headers,
         tuple(lines),
         notes=(
-            f"middles of {report.side} px of {report.pictures} pictures in {len(report.rows)} rows "
-            f"of damage, seed {report.seed}, "
+            f"middles of {report.side} px of {report.pictures} "
+            f"picture{'s' * (report.pictures != 1)} in {len(report.rows)} "
+            f"row{'s' * (len(report.rows) != 1)} of damage, seed {report.seed}, "
             f"{report.precision} on {report.device}; differences are of pictures, "
             "each the mean over its rows; rivals run with the gates that the router gave its own "
             "choice",

@@ -83,7 +83,8 @@ def page(results: Sequence[RowResult], title: str, lost: Sequence[RowError] = ()
     sections = "".join(_section(i, result) for i, result in enumerate(results) if result.shown)
     count = sum(len(result.ways[0].pictures) for result in results)
     body = (
-        f"<h1>{text(title)}</h1><p>{count} samples in {len(results)} rows. "
+        f"<h1>{text(title)}</h1><p>{count} sample{'s' * (count != 1)} in {len(results)} "
+        f"row{'s' * (len(results) != 1)}. "
         "Click a picture to enlarge it; the arrow keys go from one to the next.</p>"
         f"{_table(table, results)}{sections}<dialog><img alt=''><p></p></dialog>"
     )

@@ -198,7 +198,8 @@ def _notes(results: Sequence[RowResult], with_filters: bool) -> tuple[str, ...]:
         notes.append(f"{way.way} took {seconds:.2f} s a megapixel")
     failed = sum(len(r.failed) for r in results)
     if failed:
-        notes.append(f"{failed} samples could not be scored and are left out")
+        lost = "1 sample" if failed == 1 else f"{failed} samples"
+        notes.append(f"{lost} could not be scored: left out")
     return tuple(notes)
 
 

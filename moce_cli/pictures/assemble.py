@@ -109,7 +109,8 @@ def _pages(file: BinaryIO, facts: Facts, max_pixels: int) -> Picture:
     check_frames(1, sum(f.height * f.width for f in every), 1, max_pixels)
     check_frames(1, *largest, max_pixels)
     left = facts.tiff.skipped
-    said = [f"{left} previews or masks were left out"] if left else []
+    some = "preview or mask was" if left == 1 else "previews or masks were"
+    said = [f"{left} {some} left out"] if left else []
     first, *further = [
         _upright(_decoded(file, one), one, [] if index else said) for index, one in enumerate(every)
     ]

@@ -31,7 +31,7 @@ class Encoded:
 
     Attributes:
         data: the bytes.
-        notes: a sentence for each thing that the format could not hold.
+        notes: a sentence for each thing that the format could not hold or use.
         frames: what the file holds, as it should be read again.
         lossless: whether to the last bit.
     """
@@ -59,6 +59,7 @@ def encode(picture: Picture, name: str, storage: Storage) -> Encoded:
     if storage.strip_metadata:
         picture = stripped(picture)
     frames, notes = fit_frames(picture, known)
+    notes = (*notes, *storage.unused(known))
     first = frames[0]
     lossless = name in LOSSLESS
     if name == "PNG":

@@ -126,8 +126,9 @@ def open_exr(file: BinaryIO) -> Exr:
         raise UnsupportedError(f"channels named {', '.join(sorted(names))}")
     notes = [f"the first of {parts} parts was taken"] if parts > 1 else []
     used = {"R", "G", "B", "A"} if colourful else {"Y", "A"}
-    if names - used:
-        notes.append(f"{len(names - used)} further channels were left out")
+    if further := len(names - used):
+        some = "channel was" if further == 1 else "channels were"
+        notes.append(f"{further} further {some} left out")
     source = Source(
         format="EXR",
         depth=32,

@@ -24,6 +24,7 @@ class Format:
         max_side: the longest side it can state.
         several: "pages", or "frames of an animation", that it can hold more than one of.
         linear: its samples are light, not an encoding of it.
+        quality: how much it loses can be chosen.
     """
 
     name: str
@@ -36,6 +37,7 @@ class Format:
     max_side: int = 2**31 - 1
     several: frozenset[str] = frozenset()
     linear: bool = False
+    quality: bool = False
 
 
 _PAGES, _FRAMES = frozenset({"pages"}), frozenset({"frames of an animation"})
@@ -56,6 +58,7 @@ FORMATS: dict[str, Format] = {
             alpha=False,
             holds=frozenset({"icc", "exif", "xmp", "iptc", "dpi"}),
             max_side=65500,  # libjpeg's JPEG_MAX_DIMENSION
+            quality=True,
         ),
         Format(
             "WebP",
@@ -64,6 +67,7 @@ FORMATS: dict[str, Format] = {
             holds=frozenset({"icc", "exif", "xmp"}),
             max_side=16383,
             several=_FRAMES,
+            quality=True,
         ),
         Format(
             "TIFF",
@@ -79,6 +83,7 @@ FORMATS: dict[str, Format] = {
             holds=frozenset({"icc", "exif", "xmp"}),
             max_side=32768,  # what libavif decodes without being told otherwise
             several=_FRAMES,
+            quality=True,
         ),
         Format("BMP", (".bmp", ".dib"), alpha=False, holds=frozenset({"dpi"})),
         Format(

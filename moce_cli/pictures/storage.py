@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from moce_cli.errors import UsageError
+from moce_cli.pictures.formats import Format
 
 SUBSAMPLINGS = {"444": 0, "422": 1, "420": 2}
 """By the names people use, as `Source.subsampling` counts them."""
@@ -34,6 +35,12 @@ class Storage:
     def number(self, default: int) -> int:
         """The quality as a number."""
         return self.quality if isinstance(self.quality, int) else default
+
+    def unused(self, known: Format) -> tuple[str, ...]:
+        """A sentence if a quality was asked for, and the format has none."""
+        if self.quality is None or known.quality:
+            return ()
+        return (f"{known.name} has no quality: --quality {self.quality} was not used",)
 
     def __post_init__(self) -> None:
         """Check the values."""

@@ -100,7 +100,8 @@ class Tiff:
         colours = _COLOURS.get(self.value(PHOTOMETRIC), 64)
         further = self.value(SAMPLES, 1) - colours - bool(self.alpha_kind)
         if further > 0:
-            notes.append(f"{further} further channels were left out")
+            some = "channel was" if further == 1 else "channels were"
+            notes.append(f"{further} further {some} left out")
         if _LAYERS in self.tags:
             notes.append("Photoshop's layers were left out")
         return tuple(notes)

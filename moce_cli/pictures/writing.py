@@ -37,7 +37,7 @@ def write(
     fine as quality 90 (coarser ones would bring back what was just restored), else quality 95
     with full chroma. A WebP is lossless if the source was stored without loss, else quality 95;
     with `quality` it is lossy. An AVIF gets quality 90 with full chroma. The other formats lose
-    nothing (a GIF but colours) and take no notice of it.
+    nothing (a GIF but colours) and have no quality.
 
     What was written is read again, from the disk, and compared.
 
@@ -51,7 +51,7 @@ def write(
         overwrite: replace what is there.
 
     Returns:
-        a sentence for each thing the format could not hold.
+        a sentence for each thing the format could not hold or use.
 
     Raises:
         UsageError: `format`, `quality` or `storage` is out of range.

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 AUTO_TILE = {"cpu": (224, 288), "cuda": (512, 512), "mps": (512, 512)}
 """Tile sides by device, from and to: see the measured curve in the README. That one is taken which
 covers the picture with the least work."""
+WIDE_TILE = {"cpu": (448, 576), "cuda": (512, 512), "mps": (512, 512)}
+"""The same for networks that are told of the whole picture: they decide the better the more they
+see at once."""
 AUTO_OVERLAP = 16
 AUTO_BATCH = {"cpu": 1, "cuda": 8, "mps": 1}
 MEMORY_SHARE = 0.5
@@ -159,6 +162,7 @@ def make_plan(
     batch: int | None,
     threads: int,
     precision: Precision,
+    routing: str = "image",
 ) -> Plan:
     """Choose what was left open: the largest tile and batch, up to the usual, that fit the memory.
 
@@ -172,6 +176,7 @@ def make_plan(
         batch: tiles that go through the network at once; None chooses.
         threads: of the CPU.
         precision: of the network.
+        routing: where each tile is to choose its experts, tiles are small.
 
     Raises:
         UsageError: tile and overlap do not fit each other, or a batch of none.
@@ -181,7 +186,8 @@ def make_plan(
         raise UsageError(f"a batch of {batch} tiles cannot work", "--batch takes 1 or more")
     memory = device_memory_bytes(device)
     budget = int(memory * MEMORY_SHARE)
-    side = _cheapest(height, width, *AUTO_TILE[device.type], overlap) if tile is None else tile
+    usual = (WIDE_TILE if config.scene and routing != "tile" else AUTO_TILE)[device.type]
+    side = _cheapest(height, width, *usual, overlap) if tile is None else tile
     check_tile(side, overlap or 0)
     most = AUTO_BATCH[device.type] if batch is None else batch
 

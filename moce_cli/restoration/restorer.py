@@ -129,6 +129,7 @@ class Restorer:
             batch=self._batch,
             threads=self.threads,
             precision=self.precision,
+            routing=self._routing,
         )
 
     def forecast(self, asked: Asked, *, timed: bool = True) -> Forecast:

@@ -15,6 +15,8 @@ from torch.nn.parallel import DistributedDataParallel
 
 from moce_cli.errors import UsageError
 
+_HINT = "start several processes with torchrun"
+
 
 @dataclass(frozen=True, slots=True)
 class Place:
@@ -48,17 +50,9 @@ def joined(device_type: str) -> Generator[Place]:
     if "WORLD_SIZE" not in os.environ:
         yield Place()
         return
-    try:
-        place = Place(
-            int(os.environ["RANK"]),
-            int(os.environ["WORLD_SIZE"]),
-            int(os.environ.get("LOCAL_RANK", "0")),
-        )
-    except (KeyError, ValueError) as error:
-        raise UsageError(
-            f"WORLD_SIZE is set, but {error} is not a number: this process has no place",
-            "start several processes with torchrun",
-        ) from error
+    size = _from_environment("WORLD_SIZE", 1)
+    rank = _from_environment("RANK", 0, size - 1, alone=size == 1)
+    place = Place(rank, size, _from_environment("LOCAL_RANK", 0, alone=True))
     if place.is_alone:
         yield place
         return
@@ -69,6 +63,25 @@ def joined(device_type: str) -> Generator[Place]:
         yield place
     finally:
         dist.destroy_process_group()
+
+
+def _from_environment(
+    name: str, least: int, most: int | None = None, *, alone: bool = False
+) -> int:
+    """A whole number that `torchrun` sets; 0 where it is not set and the process may be `alone`."""
+    seen = os.environ.get(name, "0" if alone else None)
+    if seen is None:
+        raise UsageError(
+            f"WORLD_SIZE is {os.environ['WORLD_SIZE']!r}, but {name} is not set", _HINT
+        )
+    try:
+        number = int(seen)
+    except ValueError:
+        number = least - 1
+    if number < least or (most is not None and number > most):
+        span = f"from {least} on" if most is None else f"from {least} to {most}"
+        raise UsageError(f"{name} is {seen!r}, it needs a whole number {span}", _HINT)
+    return number
 
 
 def share_gradients(module: nn.Module, place: Place, device: torch.device) -> nn.Module:

@@ -8,8 +8,26 @@ from pathlib import Path
 
 import torch
 
-from moce_cli.runtime import Precision
+from moce_cli.errors import UsageError
+from moce_cli.runtime import Precision, choose_precision
 from moce_cli.training.state import Counters
+
+PRECISIONS = ("auto", "fp32", "bf16")
+"""In fp16 small gradients vanish, unless losses are scaled, which no run does."""
+
+
+def training_precision(wanted: str, device: torch.device) -> Precision:
+    """What a run computes in; where `auto` would restore in fp16, it trains in fp32.
+
+    Raises:
+        UsageError: none of `PRECISIONS`.
+    """
+    if wanted not in PRECISIONS:
+        raise UsageError(
+            f"training in {wanted!r} is not supported", "use --precision auto, fp32 or bf16"
+        )
+    chosen = choose_precision(wanted, device)
+    return "fp32" if chosen == "fp16" else chosen
 
 
 @dataclass(frozen=True, slots=True)

@@ -140,8 +140,7 @@ class Sampler:
         lost: list[str] = []
         rows = [self._draw(step, stage, slot, shares[slot], lost) for slot in slots]
         seed = self._seed(_BATCH, step, self.rank)
-        batch = _assemble(rows, settings.crop, seed, on_device=self.on_device)
-        return replace(batch, lost=tuple(lost))
+        return _assemble(rows, settings.crop, seed, lost, on_device=self.on_device)
 
     def _seed(self, *words: int) -> int:
         sequence = np.random.SeedSequence([self.recipe.seed, *words])
@@ -158,8 +157,7 @@ class Sampler:
         settings = self.recipe.stages[stage]
         epoch, place = divmod(step * settings.batch + slot, len(self.source))
         order = _order(self.recipe.seed, stage, epoch, len(self.source))
-        for further in range(MOST_LOST):
-            number = int(order[(place + further) % len(order)])
+        for number in order.take(range(place, place + MOST_LOST), mode="wrap").tolist():
             rng = np.random.default_rng([self.recipe.seed, _SAMPLE, step, slot])
             try:
                 return self.source.draw(number, share, settings.crop, rng)
@@ -177,7 +175,7 @@ def _order(seed: int, stage: int, epoch: int, count: int) -> np.ndarray[Any, np.
     return np.random.default_rng([seed, _EPOCH, stage, epoch]).permutation(count)
 
 
-def _assemble(rows: list[Crop], side: int, seed: int, *, on_device: bool) -> Batch:
+def _assemble(rows: list[Crop], side: int, seed: int, lost: list[str], *, on_device: bool) -> Batch:
     """Cut, damage what is to be damaged here, and put together."""
     clean = np.stack([_piece(row.wide, row, side) for row in rows])
     degraded = np.stack(
@@ -207,6 +205,7 @@ def _assemble(rows: list[Crop], side: int, seed: int, *, on_device: bool) -> Bat
         labels=torch.from_numpy(np.stack([row.labels for row in rows])),
         seed=seed,
         scene=torch.from_numpy(np.stack([of(row.scene) for row in rows])),
+        lost=tuple(lost),
     )
 
 

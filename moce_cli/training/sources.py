@@ -42,10 +42,10 @@ def find_pictures(folders: Sequence[Path], option: str = "--data") -> list[Path]
     found: dict[Path, Path] = {}
     for folder in folders:
         if not folder.is_dir():
-            kind = "is no folder" if folder.exists() else "is not there"
-            raise DatasetError(
-                f"the folder {folder} {kind}", f"name a folder of pictures with {option}"
-            )
+            told = f"the folder {folder} is not there"
+            if folder.exists():
+                told = f"{folder} is a file, a folder is needed"
+            raise DatasetError(told, f"name a folder of pictures with {option}")
         for path in pictures_in(folder):
             found.setdefault(path.resolve(), path)
     return list(found.values())
@@ -166,13 +166,13 @@ def too_small(height: int, width: int, smallest: int) -> str | None:
     return None
 
 
-def explain_empty(what: str, left_out: Sequence[LeftOut]) -> DatasetError:
+def explain_empty(
+    what: str, left_out: Sequence[LeftOut], purpose: str = "train on"
+) -> DatasetError:
     """The error for a source of which nothing is left."""
-    first = left_out[0]
-    return DatasetError(
-        f"{what} leaves no picture to train on: {len(left_out)} were left out, "
-        f"the first is {first.path}: {first.why}"
-    )
+    first, count = left_out[0], len(left_out)
+    told = "1 was left out," if count == 1 else f"{count} were left out, the first is"
+    return DatasetError(f"{what} leaves no picture to {purpose}: {told} {first.path}: {first.why}")
 
 
 def middles(folders: Sequence[Path], count: int, crop: int) -> list[tuple[str, RGB]]:
@@ -211,5 +211,6 @@ def middles(folders: Sequence[Path], count: int, crop: int) -> list[tuple[str, R
         if len(found) < count and number not in found and number not in left_out:
             take(number)
     if not found:
-        raise explain_empty("the validation folder", [left_out[n] for n in sorted(left_out)])
+        lost = [left_out[n] for n in sorted(left_out)]
+        raise explain_empty("the validation folder", lost, "measure")
     return [(paths[number].stem, found[number]) for number in sorted(found)]

@@ -14,7 +14,7 @@ from moce_cli import runtime
 from moce_cli.checkpoints import ModelCard, save
 from moce_cli.checkpoints.card import Fact
 from moce_cli.checkpoints.catalogue import record_checksum
-from moce_cli.checkpoints.files import load
+from moce_cli.checkpoints.files import Checkpoint, load
 from moce_cli.degradations import KINDS
 from moce_cli.errors import WeightsError
 from moce_cli.network import MoCEIR
@@ -35,12 +35,7 @@ def begin_from(path: Path, network: MoCEIR) -> Counters:
         WeightsError: the file is damaged, missing, or of another architecture.
         InputError: a part is missing.
     """
-    if is_part(path):
-        with tempfile.TemporaryDirectory() as folder:
-            whole = Path(folder, "weights.safetensors")
-            join(path, whole)
-            return begin_from(whole, network)
-    checkpoint = load(path)
+    checkpoint = _load(path)
     state = {name: value.float() for name, value in checkpoint.state.items()}
     if can_grow(checkpoint.config, network.config):
         state = grow(state, network.config)
@@ -68,6 +63,20 @@ def begin_from(path: Path, network: MoCEIR) -> Counters:
         seconds_before=3600 * fact("hours"),
         cpu_seconds_before=3600 * fact("cpu_hours"),
     )
+
+
+def _load(path: Path) -> Checkpoint:
+    """The weights in a file, or in all parts of one; messages name what was given."""
+    if not is_part(path):
+        return load(path)
+    with tempfile.TemporaryDirectory() as folder:
+        whole = Path(folder, "weights.safetensors")
+        join(path, whole)
+        try:
+            return load(whole)
+        except WeightsError as error:
+            message = error.message.replace(str(whole), str(path))
+            raise type(error)(message, error.hint) from error
 
 
 def write(
@@ -131,13 +140,13 @@ def write(
 
 
 def degradations_of(recipe: Recipe) -> tuple[str, ...]:
-    """What a recipe trains against, in words."""
+    """What a recipe trains against, in words: of a mixture, kinds are joined by " + "."""
     if recipe.data.sets:
         return tuple(dict.fromkeys(used.name for used in recipe.data.sets))
     mixtures: list[str] = []
     for damage in recipe.data.damage:
         words = [f"{s.kind} {s.low:g} to {s.high:g} ({KINDS[s.kind].unit})" for s in damage.kinds]
-        mixtures.append(", ".join(words) or "none")
+        mixtures.append(" + ".join(words) or "none")
     return tuple(dict.fromkeys(mixtures))
 
 

@@ -90,6 +90,12 @@ def test_several_models_filters_markdown_and_a_page(evaluate, pairs, tmp_path):
     assert text.count('<img alt="') == 5
 
 
+def test_pictures_of_a_page_need_a_page(evaluate, pairs):
+    assert_sentence(evaluate(pairs, "--page-pictures", 3), 2, "--page-pictures", "--page FILE")
+    result = evaluate(pairs, "--page-pictures", 3, "--oracle")
+    assert_sentence(result, 2, "--oracle and --page-pictures exclude each other")
+
+
 def test_existing_outputs_are_refused_before_anything_runs(evaluate, pairs, tmp_path):
     there = tmp_path / "t.csv"
     there.write_text("mine")
@@ -131,7 +137,7 @@ def test_a_row_that_fails_is_told_and_the_others_are_scored(
     (warning,) = [line for line in result.stderr.splitlines() if line.startswith("warning: ")]
     assert warning.startswith(f"warning: {told}; the first: ")
     assert "40 x 24" in warning
-    assert "1 samples could not be measured" in result.stderr
+    assert "1 sample could not be measured: left out of the figures" in result.stderr
     assert any(line.startswith("pairs") and " 3 " in line for line in result.stdout.splitlines())
     assert f"- {told}\n" in result.stdout
     assert told in target.read_text(encoding="utf-8")
@@ -269,6 +275,9 @@ def test_measured_kernels_are_a_row(evaluate, picture, tmp_path):
     both = ("--suite", "undamaged,kernel 1", "--kernels", tmp_path / "kernels", "--json")
     rows = [json.loads(s) for s in evaluate(tmp_path / "photos", *both).stdout.splitlines()]
     assert [row["damage"] for row in rows[::2]] == ["undamaged", "kernel 1"]
+    assert "(1 picture)\n" in evaluate(tmp_path / "photos", "--suite", "undamaged").stderr
     alone = evaluate(tmp_path / "photos", "--suite", "kernel 1")
     assert_sentence(alone, 2, "'kernel 1' needs measured kernels", "--kernels")
-    assert_sentence(evaluate(tmp_path / "photos", "--kernels", tmp_path / "no"), 3, "no kernels")
+    assert_sentence(
+        evaluate(tmp_path / "photos", "--kernels", tmp_path / "no"), 3, "no is not there"
+    )

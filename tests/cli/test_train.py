@@ -2,16 +2,23 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 from PIL import Image
 from tiny_run import write_recipe
 
 from moce_cli.cli.train import _workers
+from moce_cli.training.loop import Trainer
+from moce_cli.training.options import Ending
+from moce_cli.training.state import Counters
+
+ENDED = Ending(Path("tiny.safetensors"), Counters(), {}, stopped=False)
 
 
 @pytest.fixture
@@ -88,13 +95,6 @@ def test_cores_are_shared_out_among_processes(monkeypatch, device, processes, wo
     assert _workers(7, device) == 7
 
 
-def test_resume_goes_on(train):
-    assert train("--steps", 2).exit_code == 0
-    seen = train("--steps", 4, "--resume", "--json")
-    assert seen.exit_code == 0, seen.output
-    assert json.loads(seen.stdout)["steps"] == 4
-
-
 @pytest.mark.parametrize(
     ("arguments", "code", "sentence"),
     [
@@ -102,7 +102,12 @@ def test_resume_goes_on(train):
         (["--resume", "--overwrite"], 2, "exclude each other"),
         (["--resume", "--warm-start", "x"], 2, "exclude each other"),
         (["--warm-start", "x.safetensors"], 4, "x.safetensors"),
-        (["--precision", "fp16"], 2, "fp16 is not supported"),
+        (["--precision", "fp16"], 2, "training in 'fp16' is not supported"),
+        (["--precision", "half"], 2, "--precision auto, fp32 or bf16"),
+        (["--measure-data", "0"], 2, "--measure-data is 0, it needs a number of seconds above 0"),
+        (["--measure-data", "-1"], 2, "--measure-data is -1, it"),
+        (["--measure-data", "nan"], 2, "--measure-data is nan, it"),
+        (["--measure-data", "inf"], 2, "--measure-data is inf, it"),
         (["-o", "weights.bin"], 2, "end its name in .safetensors"),
         (["--steps", "0"], 2, "--steps"),
         (["--minutes", "-1"], 2, "minutes is -1"),
@@ -153,6 +158,29 @@ def test_the_rate_of_the_data_alone(train, tmp_path):
     assert seen.exit_code == 0, seen.output
     assert float(seen.stdout.split()[0]) > 1
     assert not (tmp_path / "tiny.safetensors").exists()
+    seen = train("--measure-data", 0.3, "--json")
+    assert seen.exit_code == 0, seen.output
+    result = json.loads(seen.stdout)
+    assert result.keys() == {"crops_per_second", "workers"}
+    assert result["crops_per_second"] > 1
+
+
+def test_a_card_without_bfloat16_trains_in_float32(train, monkeypatch):
+    """What `auto` takes for restoring is not what a run can use."""
+    monkeypatch.setattr("moce_cli.training.options.choose_precision", lambda *_: "fp16")
+    begun = []
+    monkeypatch.setattr(Trainer, "run", lambda run: begun.append(run.options.precision) or ENDED)
+    assert train("--json").exit_code == 0
+    assert begun == ["fp32"]
+
+
+def test_the_budget_is_of_the_whole_run_and_the_help_says_so(train, moce):
+    assert train("--steps", 2).exit_code == 0
+    seen = train("--steps", 3, "--resume", "--json")
+    assert json.loads(seen.stdout)["steps"] == 3
+    words = " ".join(re.sub(r"[│╭╮╰╯─]", " ", moce("train", "--help").stdout).split())
+    for unit in ("steps", "minutes"):
+        assert f"so many {unit} in all, those before --resume among them." in words
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

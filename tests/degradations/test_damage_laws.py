@@ -229,8 +229,12 @@ def test_kernels_that_are_not_there(tmp_path):
     (tmp_path / "broken.npy").write_bytes(b"no array")
     with pytest.raises(InputError, match=r"broken\.npy"):
         step("kernel", kernels=tmp_path)
-    with pytest.raises(InputError, match="holds no kernels"):
+    with pytest.raises(InputError) as caught:
         step("kernel", kernels=tmp_path / "nowhere")
+    assert caught.value.message == f"{tmp_path / 'nowhere'} is not there"
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(InputError, match="empty holds no kernels"):
+        step("kernel", kernels=tmp_path / "empty")
 
 
 @pytest.mark.gpu

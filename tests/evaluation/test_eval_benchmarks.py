@@ -112,7 +112,7 @@ def test_what_is_missing_is_told(tmp_path):
         find_rows(tmp_path)
     save(tmp_path / "deraining/Rain100L/gt/x1.png", noise())
     save(tmp_path / "deraining/Rain100L/gt/x2.png", noise())
-    with pytest.raises(InputError, match=r"1 pictures and .* 2"):
+    with pytest.raises(InputError, match=r"holds 1 picture and .* 2: they do"):
         find_rows(tmp_path)
 
 

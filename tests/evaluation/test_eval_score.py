@@ -110,7 +110,8 @@ def test_a_sample_that_cannot_be_read_is_left_out_for_all_and_told(row):
     ]
     assert all(len(way.pictures) == 3 for way in result.ways)
     assert score_objects(result)[0]["failed"][0]["exit_code"] == 3
-    assert "1 samples could not be scored" in score_table([result]).notes[-1]
+    assert score_table([result]).notes[-1] == "1 sample could not be scored: left out"
+    assert "<p>3 samples in 1 row. " in page([result], "t")
     with pytest.raises(RowError, match=r"b.png is damaged") as told:
         score_row(Row("d", "r", mixed.samples[:1]), [("idle", restorer(identity=True))])
     lost = told.value

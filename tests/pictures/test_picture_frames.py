@@ -159,7 +159,7 @@ def test_previews_and_masks_are_no_pages():
     found = read(io.BytesIO(out.getvalue()), whole=True)
     assert len(found.further) == 1
     np.testing.assert_array_equal(found.further[0].pixels, noise(20, 26, seed=4))
-    assert any("1 previews or masks" in note for note in found.source.notes)
+    assert any(note == "1 preview or mask was left out" for note in found.source.notes)
 
 
 def test_each_page_has_its_own_orientation():

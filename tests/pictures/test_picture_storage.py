@@ -10,7 +10,17 @@ from picture_profiles import rgb_icc
 from PIL import Image
 
 from moce_cli.errors import OutputError, UsageError
-from moce_cli.pictures import Picture, Source, Storage, encoding_of, read, to_depth, write, writing
+from moce_cli.pictures import (
+    FORMATS,
+    Picture,
+    Source,
+    Storage,
+    encoding_of,
+    read,
+    to_depth,
+    write,
+    writing,
+)
 from moce_cli.pictures.iptc import found as iptc_found
 
 RECORDS = b"\x1c\x02\x05\0\x05title"
@@ -44,6 +54,15 @@ def test_stripping_leaves_the_profile_alone(kind):
     assert (found.icc == srgb_icc()) == (kind != "BMP")
     for words in (b"Moceflex", b"adobe:ns", b"title", b"gr\xc3\xbc"):
         assert words not in data
+
+
+@pytest.mark.parametrize("kind", [kind for kind, known in FORMATS.items() if known.writable])
+def test_a_quality_is_used_or_said_not_to_be(kind):
+    coarse, said = written(picture(), kind, quality=20)
+    fine, _ = written(picture(), kind, quality=90)
+    unused = f"{kind} has no quality: --quality 20 was not used"
+    assert (coarse == fine) == (unused in said)
+    assert not any("--quality" in note for note in written(picture(), kind)[1])
 
 
 def adobe_rgb_exif():

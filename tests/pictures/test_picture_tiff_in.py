@@ -85,7 +85,7 @@ def test_tiff_further_channels_are_named(dtype):
     picture = load(data)
     np.testing.assert_array_equal(picture.pixels, array[:, :, :3])
     np.testing.assert_array_equal(picture.alpha, array[:, :, 3])
-    assert picture.source.notes == ("1 further channels were left out",)
+    assert picture.source.notes == ("1 further channel was left out",)
 
 
 def test_tiff_16_bit_cmyk_is_read_with_8_and_said():

@@ -1,5 +1,7 @@
 """What is chosen before a picture is restored, and how much memory it may take."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from networks import SMALL, checkpoint, noise, restorer
@@ -24,6 +26,23 @@ def test_several_tiles_are_asked_on_every_device(device, monkeypatch):
     plan = make_plan(SMALL, torch.device(device), height=4000, width=6000, **options)
     grid = plan.grid(4000, 6000)
     assert len(sample_tiles(grid, sample_size(plan.batch, plan.tile**2))) >= 2
+
+
+@pytest.mark.parametrize("device", ["cpu", "cuda", "mps"])
+def test_who_is_told_of_the_whole_picture_sees_more_of_it_at_once(device, monkeypatch):
+    monkeypatch.setattr("moce_cli.restoration.plan.device_memory_bytes", lambda _: 2**36)
+    told, given = replace(SMALL, scene=True), {"threads": 2, "precision": "fp32"}
+
+    def side(config, height, width, routing="image"):
+        chosen = dict.fromkeys(("tile", "overlap", "batch"))
+        size = {"height": height, "width": width, "routing": routing}
+        return make_plan(config, torch.device(device), **size, **chosen, **given).tile
+
+    for height, width in ((1, 1), (300, 500), (4000, 6000)):
+        assert side(told, height, width) >= 448
+        assert side(told, height, width) >= side(SMALL, height, width)
+    if device == "cpu":  # each tile is to choose: no one tile for the whole picture
+        assert side(told, 1000, 1000, "tile") == side(SMALL, 1000, 1000) < 300
 
 
 def test_the_memory_needed_grows_with_the_tile():

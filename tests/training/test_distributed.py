@@ -11,7 +11,7 @@ from tiny_run import trainer, write_recipe
 
 from moce_cli.checkpoints import load
 from moce_cli.errors import UsageError
-from moce_cli.training.distributed import joined
+from moce_cli.training.distributed import Place, joined
 
 ONE_EXPERT = "num_experts = 1\nrank_divisors = [1]\nexpert_windows = [8]"
 
@@ -25,6 +25,15 @@ def torchrun(folder, script, processes=2):
     return subprocess.run(
         command, env=environment, capture_output=True, text=True, check=False, timeout=120
     )
+
+
+def set_place(monkeypatch, **names):
+    """What `torchrun` sets; None where it is not set."""
+    for name, value in names.items():
+        if value is None:
+            monkeypatch.delenv(name, raising=False)
+        else:
+            monkeypatch.setenv(name, value)
 
 
 def script(folder, name):
@@ -74,11 +83,32 @@ def test_two_processes_train_what_one_trains(tmp_path):
         assert (value - two[name]).abs().max() < 2e-4, name
 
 
-def test_an_environment_without_a_place_is_refused(monkeypatch):
-    monkeypatch.setenv("WORLD_SIZE", "2")
-    monkeypatch.setenv("RANK", "first")
-    with pytest.raises(UsageError, match="not a number"), joined("cpu"):
+@pytest.mark.parametrize(
+    ("size", "rank", "local_rank", "told"),
+    [
+        ("2", "first", "0", "RANK is 'first', it needs a whole number from 0 to 1"),
+        ("2", "2", "0", "RANK is '2', it needs a whole number from 0 to 1"),
+        ("2", "", "0", "RANK is '', it needs a whole number from 0 to 1"),
+        ("2", None, "0", "WORLD_SIZE is '2', but RANK is not set"),
+        ("two", "0", "0", "WORLD_SIZE is 'two', it needs a whole number from 1 on"),
+        ("0", "0", "0", "WORLD_SIZE is '0', it needs a whole number from 1 on"),
+        ("2", "0", "-1", "LOCAL_RANK is '-1', it needs a whole number from 0 on"),
+    ],
+)
+def test_an_environment_without_a_place_is_refused(monkeypatch, size, rank, local_rank, told):
+    set_place(monkeypatch, WORLD_SIZE=size, RANK=rank, LOCAL_RANK=local_rank)
+    with pytest.raises(UsageError) as caught, joined("cpu"):
         pass
+    assert caught.value.message == told
+    assert caught.value.hint == "start several processes with torchrun"
+
+
+@pytest.mark.parametrize("rank", [None, "0"])
+def test_one_process_of_one_is_alone(monkeypatch, rank):
+    set_place(monkeypatch, WORLD_SIZE="1", RANK=rank, LOCAL_RANK=None)
+    with joined("cpu") as place:
+        assert place == Place()
+        assert place.is_alone
 
 
 def test_alone_is_a_place_too(tmp_path, monkeypatch):

@@ -10,7 +10,15 @@ from training_pictures import folder_of, picture, save
 
 from moce_cli.errors import InputError
 from moce_cli.training.checks import DatasetError
-from moce_cli.training.sources import Pictures, decode_rgb, find_pictures, middles, too_small
+from moce_cli.training.sources import (
+    LeftOut,
+    Pictures,
+    decode_rgb,
+    explain_empty,
+    find_pictures,
+    middles,
+    too_small,
+)
 
 
 def anything(seen):
@@ -32,8 +40,10 @@ def test_folders_without_pictures_are_refused(tmp_path):
         find_pictures([tmp_path / "none"])
     assert caught.value.exit_code == 3
     assert "--data" in caught.value.hint
-    with pytest.raises(DatasetError, match="is no folder"):
-        find_pictures([save(tmp_path / "one.png", picture(0, 8, 8))])
+    one = save(tmp_path / "one.png", picture(0, 8, 8))
+    with pytest.raises(DatasetError) as caught:
+        find_pictures([one])
+    assert caught.value.message == f"{one} is a file, a folder is needed"
     (tmp_path / "empty").mkdir()
     with pytest.raises(InputError, match="empty holds no pictures"):
         find_pictures([tmp_path, tmp_path / "empty"])
@@ -148,8 +158,25 @@ def test_middles_that_cannot_be_used_are_replaced(tmp_path):
     (tmp_path / "6.png").write_text("no picture")
     assert [name for name, _ in middles([tmp_path], 2, 64)] == ["4", "5"]
     assert [name for name, _ in middles([tmp_path], 8, 64)] == ["4", "5", "7"]
-    with pytest.raises(DatasetError, match=r"8 were left out, the first is .*0.png: its 40 x 40"):
+    with pytest.raises(DatasetError) as caught:
         middles([tmp_path], 2, 200)
+    assert caught.value.message == (
+        f"the validation folder leaves no picture to measure: 8 were left out, the first is "
+        f"{tmp_path / '0.png'}: its 40 x 40 px are too few: both sides need 200 px"
+    )
     with pytest.raises(DatasetError, match="is not there") as caught:
         middles([tmp_path / "none"], 2, 64)
     assert "--validation" in caught.value.hint
+
+
+def test_one_picture_that_is_left_out_is_told_of_in_the_singular(tmp_path):
+    path = save(tmp_path / "small.png", picture(0, 30, 20))
+    why = "its 20 x 30 px are too few: both sides need 64 px"
+    with pytest.raises(DatasetError) as caught:
+        middles([tmp_path], 2, 64)
+    assert caught.value.message == (
+        f"the validation folder leaves no picture to measure: 1 was left out, {path}: {why}"
+    )
+    assert explain_empty("clean", [LeftOut(path, why)]).message == (
+        f"clean leaves no picture to train on: 1 was left out, {path}: {why}"
+    )

@@ -66,6 +66,7 @@ class BandWriter:
         alpha = np.ones((1, 1), given.dtype) if given.has_alpha else None
         one = self._fitted(Picture(np.ones(shape, given.dtype), alpha, given.source))
         self._notes = [note.removesuffix(CLIPPED) for note in self._notes]
+        self._notes += storage.unused(self._format)
         self.facts = BandFacts(
             source=one.source,
             height=given.height,
@@ -139,7 +140,7 @@ class BandWriter:
         """Close the file, read it again and compare it: size, samples, metadata, pixels.
 
         Returns:
-            a sentence for each thing the format could not hold.
+            a sentence for each thing the format could not hold or use.
 
         Raises:
             UsageError: rows are missing.
