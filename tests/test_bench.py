@@ -57,7 +57,7 @@ def test_both_ways_restore_the_same_picture():
     # the last step of 8 bits may round the other way
     difference = np.abs(tiled.result.astype(int) - plain.result)
     assert difference.max() <= 1
-    assert (difference > 0).mean() < 0.03
+    assert (difference > 0).mean() < 0.001
     assert tiled.facts()["macs"] == plain.facts()["macs"] > 0
     assert tiled.picture_macs == plain.picture_macs == tiled.macs
     assert tiled.facts()["psnr"] > 22  # the noise alone leaves 20.5

@@ -138,7 +138,10 @@ def scene_vectors(degraded: Tensor, s: Layer) -> list[Tensor]:
 
 
 def forward(
-    network: MoCEIR, degraded: Tensor, routing: Routing | None = None
+    network: MoCEIR,
+    degraded: Tensor,
+    routing: Routing | None = None,
+    whole: Tensor | None = None,
 ) -> tuple[Tensor, Sequence[tuple[int, ...]]]:
     """Restore one picture.
 
@@ -146,13 +149,15 @@ def forward(
         network: whose weights are used, in the precision they are in.
         degraded: `(1, 3, H, W)` in [0, 1], H and W multiples of the configuration's `downscale`.
         routing: decisions from outside, one per block, each for a batch of one.
+        whole: `(1, 3, h, w)`, the picture that was padded; what is told of the scene is told of it.
 
     Returns:
         `(1, 3, H, W)`, not clamped, and the experts that ran, block by block.
     """
     of: Any = network
     squares = network.config.unshuffle
-    told = None if of.scene is None else iter(scene_vectors(degraded, of.scene))
+    seen = degraded if whole is None else whole
+    told = None if of.scene is None else iter(scene_vectors(seen, of.scene))
 
     def with_scene(x: Tensor) -> Tensor:
         return x if told is None else x + next(told)

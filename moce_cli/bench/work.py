@@ -213,7 +213,7 @@ class Plain(Work):
         multiple = self.network.config.downscale
         padded = (-(-side // multiple) * multiple for side in (height, width))
         x = torch.from_numpy(self.noisy).to(self.device).permute(2, 0, 1)[None].float() / 255
-        y, chosen = plain.forward(self.network, pad_by_reflection(x, *padded))
+        y, chosen = plain.forward(self.network, pad_by_reflection(x, *padded), whole=x)
         rounded = (y[0, :, :height, :width].clamp(0, 1) * 255).round().byte()
         self.result = rounded.permute(1, 2, 0).cpu().numpy()
         self.macs = forward_cost(self.network.config, height, width).run(chosen)
