@@ -152,7 +152,7 @@ def bench(
     if count > 1 and not files:
         raise UsageError(f"--count {count} is of --files", "add --files")
     if plot:
-        check_outputs([plot], overwrite=overwrite)
+        check_outputs([plot], overwrite=overwrite, inputs=[picture] if picture else [])
 
     from moce_cli import bench as measuring
     from moce_cli.checkpoints import load_model

@@ -155,9 +155,7 @@ def _check(target: Path, inputs: Sequence[Path], *, overwrite: bool, lossy: bool
             raise OutputError(told, "end its name in .html or .png") from error
         if lossy and not FORMATS[format].quality:
             raise UsageError(f"{format} is stored without loss", "drop --quality")
-    if any(path.exists() and target.exists() and path.samefile(target) for path in inputs):
-        raise UsageError(f"{target} is an input, and would be overwritten", "name another output")
-    check_outputs([target], overwrite=overwrite)
+    check_outputs([target], overwrite=overwrite, inputs=inputs)
 
 
 def _write(

@@ -25,6 +25,7 @@ from moce_cli.evaluation.tables import (
     score_objects,
     score_table,
 )
+from moce_cli.wording import counted
 
 if TYPE_CHECKING:
     from moce_cli.checkpoints import Checkpoint
@@ -170,7 +171,7 @@ def _told_apart(called: dict[str, str], instead: dict[str, str]) -> dict[str, st
 
 def _end(failed: int) -> None:
     if failed:
-        lost = "1 sample" if failed == 1 else f"{failed} samples"
+        lost = counted(failed, "sample")
         console.say(f"{lost} could not be measured: left out of the figures")
         raise typer.Exit(1)
 

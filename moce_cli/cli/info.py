@@ -67,7 +67,7 @@ def info(
 
     if map_file is not None:
         from moce_cli.cli.outputs import check_outputs
-        from moce_cli.errors import OutputError, UsageError
+        from moce_cli.errors import OutputError
         from moce_cli.pictures import format_for
 
         try:
@@ -75,10 +75,8 @@ def info(
         except OutputError as error:
             told = f"{map_file.name} is no picture that can be written"
             raise OutputError(told, "end the name of --map in .png") from error
-        if map_file.exists() and image != STANDARD and map_file.resolve() == Path(image).resolve():
-            told = f"{map_file} is an input, and would be overwritten"
-            raise UsageError(told, "name another --map")
-        check_outputs([map_file], overwrite=overwrite)
+        read = [] if image == STANDARD else [Path(image)]
+        check_outputs([map_file], overwrite=overwrite, inputs=read)
     source = None if image == STANDARD else Path(image)
     picture = open_picture(source, options.parse_max_pixels(max_pixels))
 

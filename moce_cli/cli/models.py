@@ -21,6 +21,7 @@ from moce_cli.cli import options
 from moce_cli.cli.console import configure, console
 from moce_cli.cli.models_examples import EPILOGS
 from moce_cli.errors import UsageError, WeightsError
+from moce_cli.wording import counted
 
 models_app = typer.Typer(
     help="List, fetch, check and convert weights.",
@@ -224,8 +225,8 @@ def convert(
     )
     console.say(f"converted {file}: {done.preset or 'an architecture without a name'}")
     if done.ignored:
-        entries = "entry" if done.ignored == 1 else "entries"
-        console.say(f"left out {done.ignored} {entries} of its state outside the network")
+        entries = counted(done.ignored, "entry", "entries")
+        console.say(f"left out {entries} of its state outside the network")
     console.say(f"licence: {done.card.licence}")
     console.result(str(done.path))
 

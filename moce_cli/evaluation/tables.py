@@ -17,6 +17,7 @@ from moce_cli.evaluation.datasets import RowError
 from moce_cli.evaluation.opencv import NOTHING
 from moce_cli.evaluation.score import SEEN_DB, RowResult, WayResult
 from moce_cli.psnr import MOST_DB, mean_psnr
+from moce_cli.wording import counted
 
 EQUAL = "equal"
 """Stands for an infinite PSNR."""
@@ -198,8 +199,7 @@ def _notes(results: Sequence[RowResult], with_filters: bool) -> tuple[str, ...]:
         notes.append(f"{way.way} took {seconds:.2f} s a megapixel")
     failed = sum(len(r.failed) for r in results)
     if failed:
-        lost = "1 sample" if failed == 1 else f"{failed} samples"
-        notes.append(f"{lost} could not be scored: left out")
+        notes.append(f"{counted(failed, 'sample')} could not be scored: left out")
     return tuple(notes)
 
 

@@ -16,6 +16,7 @@ from moce_cli.pictures.frames import alike, check_frames, frames, plays
 from moce_cli.pictures.ifd import DamagedError
 from moce_cli.pictures.picture import Header, Picture, Pixels, Source
 from moce_cli.pictures.tiff_pixels import decode_wide
+from moce_cli.wording import counted
 
 
 def pixels_of(file: BinaryIO, facts: Facts, *, max_pixels: int, whole: bool) -> Picture:
@@ -109,8 +110,8 @@ def _pages(file: BinaryIO, facts: Facts, max_pixels: int) -> Picture:
     check_frames(1, sum(f.height * f.width for f in every), 1, max_pixels)
     check_frames(1, *largest, max_pixels)
     left = facts.tiff.skipped
-    some = "preview or mask was" if left == 1 else "previews or masks were"
-    said = [f"{left} {some} left out"] if left else []
+    some = counted(left, "preview or mask was", "previews or masks were")
+    said = [f"{some} left out"] if left else []
     first, *further = [
         _upright(_decoded(file, one), one, [] if index else said) for index, one in enumerate(every)
     ]

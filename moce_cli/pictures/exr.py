@@ -18,6 +18,7 @@ from moce_cli.pictures.decode import Samples, UnsupportedError
 from moce_cli.pictures.extras import needed
 from moce_cli.pictures.picture import Picture, Pixels, Source
 from moce_cli.pictures.tiff_pixels import finite
+from moce_cli.wording import counted
 
 _COMMENTS = "comments"
 _MOST_NAME = 31  # characters that every reader takes
@@ -127,8 +128,8 @@ def open_exr(file: BinaryIO) -> Exr:
     notes = [f"the first of {parts} parts was taken"] if parts > 1 else []
     used = {"R", "G", "B", "A"} if colourful else {"Y", "A"}
     if further := len(names - used):
-        some = "channel was" if further == 1 else "channels were"
-        notes.append(f"{further} further {some} left out")
+        some = counted(further, "further channel was", "further channels were")
+        notes.append(f"{some} left out")
     source = Source(
         format="EXR",
         depth=32,

@@ -11,6 +11,7 @@ from typing import BinaryIO
 
 from moce_cli.pictures.decode import UnsupportedError
 from moce_cli.pictures.ifd import DamagedError, Directories, Entry
+from moce_cli.wording import counted
 
 WIDTH, HEIGHT, BITS, COMPRESSION, PHOTOMETRIC = 256, 257, 258, 259, 262
 STRIP_OFFSETS, SAMPLES, STRIP_ROWS, STRIP_BYTES = 273, 277, 278, 279
@@ -100,8 +101,8 @@ class Tiff:
         colours = _COLOURS.get(self.value(PHOTOMETRIC), 64)
         further = self.value(SAMPLES, 1) - colours - bool(self.alpha_kind)
         if further > 0:
-            some = "channel was" if further == 1 else "channels were"
-            notes.append(f"{further} further {some} left out")
+            some = counted(further, "further channel was", "further channels were")
+            notes.append(f"{some} left out")
         if _LAYERS in self.tags:
             notes.append("Photoshop's layers were left out")
         return tuple(notes)
