@@ -1,4 +1,4 @@
-"""What examples/compare_experts.py and compare_shapes.py compare is what it is said to be."""
+"""What the examples compare_experts, compare_one_expert and compare_shapes compare is as said."""
 
 import runpy
 from dataclasses import replace
@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from moce_cli.checkpoints import load
-from moce_cli.network import PRESETS, MoCEIR
+from moce_cli.checkpoints import build, load
+from moce_cli.network import PRESETS, MoCEIR, force
 from moce_cli.network.cost import forward_cost
 
 SCRIPT = runpy.run_path(str(Path(__file__).parents[2] / "examples" / "compare_experts.py"))
@@ -56,6 +56,21 @@ def test_from_other_weights_all_but_the_decoder_is_kept(tmp_path, name):
 
 def test_variants_are_named_between_commas():
     assert SCRIPT["names"]("compare, no bias,spread") == ["compare", "no bias", "spread"]
+
+
+ONE = runpy.run_path(str(Path(__file__).parents[2] / "examples" / "compare_one_expert.py"))
+
+
+@pytest.mark.parametrize("expert", range(4))
+@pytest.mark.parametrize("name", ["compare", "spread"])
+def test_an_expert_alone_answers_as_it_does_where_it_is_forced(tmp_path, name, expert):
+    source = first_weights(tmp_path, name, 0, whole=True)
+    picture = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    everywhere = [force(expert, 4)] * sum(source.config.decoder_blocks)
+    with torch.no_grad():
+        forced = build(source).restore(picture, everywhere).restored
+        single = build(ONE["alone"](source, expert)).restore(picture).restored
+    assert torch.equal(forced, single)
 
 
 SHAPES = runpy.run_path(str(Path(__file__).parents[2] / "examples" / "compare_shapes.py"))
