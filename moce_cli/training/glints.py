@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from moce_cli.training.looks import RGB
 
-RADII = (1.0, 7.0)
+RADII = (1.0, 12.0)
 """Of the specks, in pixels."""
-COVER = (0.02, 0.2)
+COVER = (0.02, 0.35)
 """Share of the picture that they cover."""
 MOST = 400
 """Specks of one picture."""
