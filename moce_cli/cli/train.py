@@ -66,7 +66,11 @@ def train(
     ] = False,
     warm_start: Annotated[
         Path | None,
-        typer.Option(help="Begin from a weights file and its step count; a part of one will do."),
+        typer.Option(
+            help="Begin from a weights file and its step count; a part of one will do, and so will "
+            "a smaller network's, which is made as wide and deep as the recipe's without changing "
+            "what it answers.",
+        ),
     ] = None,
     half: Annotated[bool, typer.Option("--half", help="Write 16-bit weights.")] = False,
     parts: Annotated[

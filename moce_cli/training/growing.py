@@ -11,6 +11,7 @@ from torch import Tensor
 
 from moce_cli.network import MoCEIRConfig
 from moce_cli.network.scene import SceneEmbedding
+from moce_cli.training.widening import can_widen, widen
 
 _SHARED = re.compile(r"(decoder\.\d+\.\d+\.ffn)\.(expand|depthwise|project)\.weight")
 
@@ -20,13 +21,34 @@ _GROWN = ("expert_ffn", "embed_bias", "scene")
 
 
 def can_grow(source: MoCEIRConfig, target: MoCEIRConfig) -> bool:
-    """Whether `grow` leads from one architecture to the other."""
-    shape = replace(source, **{name: getattr(target, name) for name in _GROWN})
+    """Whether `grow` leads from one architecture to the other, which is not the same."""
     pairs = [(getattr(source, name), getattr(target, name)) for name in _GROWN]
-    return shape == target and all(a <= b for a, b in pairs) and any(a < b for a, b in pairs)
+    allowed = all(before <= after for before, after in pairs)
+    return source != target and allowed and can_widen(_switched(source, target), target)
 
 
-def grow(state: Mapping[str, Tensor], target: MoCEIRConfig) -> dict[str, Tensor]:
+def grow(
+    state: Mapping[str, Tensor], source: MoCEIRConfig, target: MoCEIRConfig
+) -> dict[str, Tensor]:
+    """Switch on what is new, then make the network as wide and deep as the target; see `widen`.
+
+    Args:
+        state: of the source, float32.
+        source: an architecture.
+        target: one that `can_grow` says yes to.
+    """
+    switched = _switched(source, target)
+    if switched != source:
+        state = _switch_on(state, switched)
+    return dict(state) if switched == target else widen(state, switched, target)
+
+
+def _switched(source: MoCEIRConfig, target: MoCEIRConfig) -> MoCEIRConfig:
+    """The source with what the target has on."""
+    return replace(source, **{name: getattr(target, name) for name in _GROWN})
+
+
+def _switch_on(state: Mapping[str, Tensor], target: MoCEIRConfig) -> dict[str, Tensor]:
     """Give each expert the shared feed-forward's most important hidden channels.
 
     The largest expert gets all of them, each other as many as its rank allows; a channel counts

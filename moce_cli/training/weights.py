@@ -29,7 +29,7 @@ def begin_from(path: Path, network: MoCEIR) -> Counters:
 
     Args:
         path: a weights file, or any part of one.
-        network: of the same architecture, or of the one that adds `expert_ffn` to it.
+        network: of the same architecture, or of one that the file's can grow to; see `growing`.
 
     Raises:
         WeightsError: the file is damaged, missing, or of another architecture.
@@ -38,7 +38,7 @@ def begin_from(path: Path, network: MoCEIR) -> Counters:
     checkpoint = _load(path)
     state = {name: value.float() for name, value in checkpoint.state.items()}
     if can_grow(checkpoint.config, network.config):
-        state = grow(state, network.config)
+        state = grow(state, checkpoint.config, network.config)
     elif checkpoint.config != network.config:
         differing = [
             key
@@ -48,7 +48,7 @@ def begin_from(path: Path, network: MoCEIR) -> Counters:
         raise WeightsError(
             f"{path} has another architecture than the recipe: they differ in "
             f"{', '.join(differing)}",
-            "warm-start from weights that this recipe made",
+            "warm-start from weights that this recipe made, or from smaller ones",
         )
     network.load_state_dict(state)
 

@@ -73,7 +73,7 @@ def test_the_largest_expert_of_a_grown_network_answers_as_before():
     assert not can_grow(replace(TINY, latent_blocks=3), target)
     assert not can_grow(replace(TINY, expert_ffn=True), replace(TINY, embed_bias=True))
     grown = MoCEIR(target).eval()
-    grown.load_state_dict(grow(source.state_dict(), target))
+    grown.load_state_dict(grow(source.state_dict(), TINY, target))
     degraded = torch.rand(1, 3, 32, 40)
     with torch.inference_mode():
         routing = [force(3, 4)] * 3
