@@ -14,6 +14,7 @@ PACKAGE = ROOT / "moce_cli"
 # who may import whom: a module and what lies below it
 BELOW = {
     "errors": set(),
+    "wording": set(),
     "runtime": {"errors"},
     "psnr": {"errors"},
     "network": {"errors"},
@@ -32,6 +33,7 @@ BELOW["cli"] = BELOW["batch"] | {"batch", "training", "evaluation", "bench", "co
 # which outside packages may be imported where
 OUTSIDE = {
     "errors": set(),
+    "wording": set(),
     "runtime": {"torch"},
     "psnr": {"numpy", "torch"},
     "folders": {"numpy"},
