@@ -34,6 +34,8 @@ def can_widen(source: MoCEIRConfig, target: MoCEIRConfig) -> bool:
     counts = {name: getattr(target, name) for name in _COUNTS}
     if replace(source, width=target.width, **counts) != target or target.width % source.width:
         return False
+    if source.width % 2 and target.width != source.width:
+        return False  # too few neighbours to be copied together, see `_runs`
     return all(
         before <= after
         for name in _COUNTS

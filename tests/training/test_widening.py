@@ -107,6 +107,9 @@ def test_what_can_not_be_widened():
         replace(OURS, expert_ffn=False, top_k=2),
     ):
         assert not can_widen(OURS, target)
+    odd = replace(OURS, width=15, num_experts=1, heads=(1, 1, 1, 1))
+    assert can_widen(odd, replace(odd, **DEEP))
+    assert not can_widen(odd, replace(odd, width=30))
     assert not can_grow(replace(OURS, width=2 * OURS.width), OURS)
     assert not can_grow(replace(OURS, **DEEP), OURS)
 
